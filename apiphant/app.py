@@ -1,0 +1,164 @@
+"""The pure core: routes, method, path and body in, status and object out. And the WSGI callable around it.
+
+Nothing here knows of sockets. One call is one unit of work, supervised in `answer` or `_answer_raw`: whatever a
+handler raises, SystemExit and GreenletExit included, is logged there and becomes a 500 that says nothing of it.
+"""
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from http import HTTPMethod
+from typing import Any, TypeVar
+
+import msgspec
+
+from .request import Request
+from .routing import Action, Routes
+from .validation import ApiError, BadRequest, status_line
+
+MAX_BODY = 1024 * 1024  # bytes, as nginx has it
+NOT_AN_OBJECT = 'Request content should be JSON Object'
+INTERNAL_ERROR = {'error': status_line(500)}
+WITHOUT_BODY = (204, 205, 304)
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Handler = TypeVar('Handler', bound=Callable[..., Any])
+
+log = logging.getLogger(__name__)
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+def raw_environ(handler: Handler) -> Handler:
+    """The handler gets the WSGI environ in place of the request, for any method."""
+    handler.is_raw_environ = True  # type: ignore[attr-defined]
+    return handler
+
+
+def raw_response(handler: Handler) -> Handler:
+    """The handler gets `start_response` as a second argument and returns a WSGI iterable, for any method."""
+    handler.is_raw_response = True  # type: ignore[attr-defined]
+    return handler
+
+
+def parse(body: bytes) -> Request:
+    """The request in a body: strict RFC 8259, exact integers. Raises BadRequest."""
+    try:
+        content = _decode(body) if body else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest(NOT_AN_OBJECT) from None
+    if not isinstance(content, dict):
+        raise BadRequest(NOT_AN_OBJECT)
+    return Request(content)
+
+
+def answer(routes: Routes, method: str, path: str, body: bytes) -> tuple[int, Any]:
+    """The status and the object that a call is answered with. Raises nothing."""
+    try:
+        action = find(routes, path)
+        if method != HTTPMethod.POST:
+            raise ApiError(501)
+        return 200, _call(action, parse(body))
+    except ApiError as error:
+        return error.status, {'error': error.error}
+    except BaseException:
+        log.exception('%s %s failed:', method, path)
+        return 500, INTERNAL_ERROR
+
+
+def find(routes: Routes, path: str) -> Action:
+    """Raises ApiError 404."""
+    action = routes.get(path)
+    if action is None:
+        raise ApiError(404)
+    return action
+
+
+def encode(path: str, status: int, content: Any) -> tuple[int, bytes]:
+    """The status and the body to send: 500 for content that JSON has no way to say. Raises nothing."""
+    if status in WITHOUT_BODY:
+        return status, b''
+    try:
+        return status, _encode(content)
+    except Exception:
+        log.exception('The answer of %s cannot be JSON:', path)
+        return 500, _encode(INTERNAL_ERROR)
+
+
+def headers_of(status: int, body: bytes) -> list[tuple[str, str]]:
+    headers = [] if status in WITHOUT_BODY else [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))]
+    return [*headers, ('Allow', 'POST')] if status == 501 else headers
+
+
+def _call(action: Action, subject: Any) -> Any:
+    content = action.handler(subject)
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise TypeError(f'{action.handler.__module__}.{action.handler.__qualname__} returned {type(content).__name__}, not a dict or None')
+    return content
+
+
+class Application:
+    """The WSGI callable of a product. Assigning `routes` swaps all of them at once."""
+
+    def __init__(self, routes: Routes) -> None:
+        self.routes = routes
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', '')
+        action = self.routes.get(path)
+        if action is not None and action.is_raw:
+            return _answer_raw(action, path, environ, start_response)
+        return _send(path, environ, start_response, *self._answer(path, environ))
+
+    def _answer(self, path: str, environ: Environ) -> tuple[int, Any]:
+        method = environ['REQUEST_METHOD']
+        try:
+            body = _read(environ) if method == HTTPMethod.POST and path in self.routes else b''
+        except ApiError as error:
+            return error.status, {'error': error.error}
+        return answer(self.routes, method, path, body)
+
+
+def _answer_raw(action: Action, path: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    try:
+        subject = environ if action.raw_environ else parse(_read(environ))
+        if action.raw_response:
+            return action.handler(subject, start_response)  # type: ignore[no-any-return]
+        status, content = 200, _call(action, subject)
+    except ApiError as error:
+        status, content = error.status, {'error': error.error}
+    except BaseException:
+        log.exception('%s %s failed:', environ['REQUEST_METHOD'], path)
+        status, content = 500, INTERNAL_ERROR
+        return _send(path, environ, start_response, status, content, sys.exc_info())
+    return _send(path, environ, start_response, status, content)
+
+
+def _send(path: str, environ: Environ, start_response: StartResponse, status: int, content: Any, *exc_info: Any) -> list[bytes]:
+    status, body = encode(path, status, content)
+    start_response(status_line(status), headers_of(status, body), *exc_info)
+    return [] if environ['REQUEST_METHOD'] == HTTPMethod.HEAD else [body]
+
+
+def _read(environ: Environ) -> bytes:
+    """The body, by Content-Length, or to its end where the server says that there is one (chunked). Raises ApiError 400 or 413."""
+    given = environ.get('CONTENT_LENGTH') or ''
+    if given and not (given.isascii() and given.isdecimal()):
+        raise BadRequest()
+    length = int(given) if given else MAX_BODY + 1 if _is_chunked(environ) else 0
+    if given and length > MAX_BODY:
+        raise ApiError(413)
+    body: bytes = environ['wsgi.input'].read(length) if length else b''
+    if given and len(body) < length:
+        raise BadRequest()
+    if len(body) > MAX_BODY:
+        raise ApiError(413)
+    return body
+
+
+def _is_chunked(environ: Environ) -> bool:
+    return bool(environ.get('wsgi.input_terminated')) or 'chunked' in environ.get('HTTP_TRANSFER_ENCODING', '').lower()

@@ -1,0 +1,122 @@
+"""The commands `apiphant` and `apiphant-background`: arguments to one call.
+
+An executable patches, and here is where. What a command needs is imported when it is known which one it is: the
+console must not pay for gevent (0.17 s), and production never sees the console.
+"""
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NoReturn
+
+from . import __version__, address, logs
+from .address import Address, AddressError
+from .product import BrokenProduct, ProductError
+
+USAGE = 2
+FAILED = 1
+
+SERVE_EPILOG = """commands:
+  apiphant dev PRODUCT      development console: serves, reloads on save, calls from a prompt
+  apiphant check PRODUCT    import everything and print the routes
+  "apiphant COMMAND --help" tells more. A product that is called like a command is given as ./dev
+
+environment:
+  NO_COLOR                  no colours in the console
+"""
+
+
+class Parser(ArgumentParser):
+    """A usage error is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f'{self.prog}: {message}; see {self.prog} --help\n')
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command `apiphant`. Returns the exit status."""
+    words = sys.argv[1:] if arguments is None else arguments
+    command = COMMANDS.get(words[0]) if words else None
+    return command(words[1:]) if command else _serve(words)
+
+
+def background(arguments: list[str] | None = None) -> int:
+    """The command `apiphant-background`. Returns the exit status."""
+    parser = _parser('apiphant-background', 'Run the background tasks of a product on this machine.')
+    options = parser.parse_args(arguments)
+    return _run(_patched, 'background:run', options.product)
+
+
+def _serve(words: list[str]) -> int:
+    parser = _parser('apiphant', 'Serve a product: the folder of a Python package with an "api" package in it.')
+    parser.epilog = SERVE_EPILOG
+    _add_address(parser)
+    parser.add_argument('--version', action='version', version=f'apiphant {__version__}')
+    options = parser.parse_args(words)
+    return _run(_patched, 'server:serve', options.product, options.address)
+
+
+def _check(words: list[str]) -> int:
+    parser = _parser('apiphant check', 'Import everything, print the routes and what was passed over; exit 1 if something is broken.')
+    return _run(_patched, 'check:check', parser.parse_args(words).product)
+
+
+def _dev(words: list[str]) -> int:
+    parser = _parser('apiphant dev', 'Serve a product, reload it on save, and call it from a prompt.')
+    _add_address(parser)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument('-c', dest='lines', metavar='LINE', action='append', help='run a line and leave, exit 1 if a call failed; repeatable')
+    how.add_argument('--no-console', action='store_true', help='serve and reload until signalled, no prompt')
+    options = parser.parse_args(words)
+    return _run(_plain, 'dev.session:run', options.product, options.address, lines=options.lines, no_console=options.no_console)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {'check': _check, 'dev': _dev}
+
+
+def _parser(name: str, description: str) -> Parser:
+    parser = Parser(prog=name, description=description, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser.add_argument('product', metavar='PRODUCT', help='path of the product')
+    return parser
+
+
+def _add_address(parser: Parser) -> None:
+    parser.add_argument('address', metavar='HOST:PORT', nargs='?', type=_address, default=address.parse(address.DEFAULT),
+                        help=f'where to listen, also [IPV6]:PORT, PORT or unix:PATH; port 0 is any free one; default {address.DEFAULT}')
+
+
+def _address(text: str) -> Address:
+    try:
+        return address.parse(text)
+    except AddressError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def _run(call: Callable[..., Any], *arguments: Any, **options: Any) -> int:
+    """Failing to start is one line, and the user's own traceback when it is their code."""
+    try:
+        return call(*arguments, **options) or 0
+    except (ProductError, AddressError) as error:
+        if isinstance(error, BrokenProduct):
+            print(*map(logs.format_error, error.errors.values()), sep='\n\n', file=sys.stderr)
+        print(f'apiphant: {error}', file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return FAILED
+
+
+def _patched(name: str, *arguments: Any) -> Any:
+    import_module('gevent.monkey').patch_all()
+    logs.setup()
+    return _plain(name, *arguments)
+
+
+def _plain(name: str, *arguments: Any, **options: Any) -> Any:
+    module, _, function = name.partition(':')
+    return getattr(import_module(f'apiphant.{module}'), function)(*arguments, **options)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

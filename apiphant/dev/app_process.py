@@ -1,0 +1,95 @@
+"""The app process: serves and reloads the product; the console supervises it.
+
+It has been patched by `__main__`. It leaves at once when the lifeline ends, SIGTERM ends it gracefully, SIGUSR1
+interrupts the product's code that is running at the moment, SIGINT is the console's.
+"""
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.monkey import get_original
+
+from .. import logs, product, server
+from ..app import Application
+from .control import Channel
+from .reload import Reloader
+
+
+def main(path: str, control: int, listener: int, lifeline: int) -> None:
+    """Serve the product in the folder `path` on the socket `listener`, all three numbers being inherited descriptors."""
+    get_original('_thread', 'start_new_thread')(_leave_with, (lifeline,))
+    logs.setup()
+    found = product.find(path)
+    product.add_to_path(found)
+    signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN: the product's children would inherit that
+    signal.signal(signal.SIGUSR1, lambda number, frame: _interrupt(frame, str(found.path) + os.sep))
+    AppProcess(found, Channel(socket.socket(fileno=control))).run(socket.socket(fileno=listener))
+
+
+class AppProcess:
+    """Routes, reloader and control channel, put together."""
+
+    def __init__(self, found: product.Product, channel: Channel) -> None:
+        self._app = Application({})
+        self._channel = channel
+        self._reloader = Reloader(found, self._app, lambda seconds: gevent.spawn_later(seconds, self._wake.set))
+        self._wake = Event()
+        self._saved: set[str] = set()
+
+    def run(self, listener: socket.socket) -> None:
+        self._reloader.start()
+        serving = server.start(listener, self._app)
+        self._tell_routes()
+        gevent.spawn(self._listen)
+        gevent.spawn(self._reload_forever)
+        server.run(serving, signal.SIGTERM)
+
+    def _tell_routes(self) -> None:
+        self._channel.send(ready=sorted(self._app.routes))
+
+    def _listen(self) -> None:
+        for message in self._channel:
+            if 'ping' in message:
+                self._channel.send(pong=message['ping'])
+            if 'look' in message:
+                self._saved.update(message['look'])
+                self._wake.set()
+
+    def _reload_forever(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            saved, self._saved = self._saved, set()
+            if self._reloader.look(saved):
+                self._tell_routes()
+
+
+def _leave_with(lifeline: int) -> None:
+    """In a real thread: a handler that spins must not keep the process."""
+    os.read(lifeline, 1)
+    os._exit(1)
+
+
+def _interrupt(frame: FrameType | None, folder: str) -> None:
+    """Raise in the product's code, if that is what runs: the hub and the server must not be hit."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(folder):
+            raise KeyboardInterrupt
+        frame = frame.f_back
+
+
+def arguments(words: list[str]) -> tuple[Any, ...]:
+    """What the console gives on the command line."""
+    path, *descriptors = words
+    return (path, *map(int, descriptors))
+
+
+def run() -> None:
+    main(*arguments(sys.argv[1:]))

@@ -1,0 +1,37 @@
+"""Messages between console and app: JSON objects, one a line, over a socketpair. Both sides use it.
+
+console -> app   {"look": [paths]}   the tree may have changed; the paths were saved whole
+                 {"ping": 1}         answered by {"pong": 1}
+app -> console   {"ready": [routes]} serving from now on; also after each reload
+"""
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+
+class Channel:
+    """One end. Sending to an end that is gone does nothing: its reader has been told already."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lines = connection.makefile('rb')
+
+    def send(self, **message: Any) -> None:
+        try:
+            self._connection.sendall(json.dumps(message).encode() + b'\n')
+        except OSError:
+            pass
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Messages until the other end is gone."""
+        try:
+            yield from map(json.loads, self._lines)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        self._lines.close()
+        self._connection.close()

@@ -1,0 +1,106 @@
+"""Importing the product's modules in the app process: from source, never from .pyc, keeping what was attempted.
+
+Knows nothing of when or why: `reload` decides what is imported again.
+"""
+from __future__ import annotations
+
+import ast
+import linecache
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import decode_source, spec_from_file_location
+from types import CodeType, ModuleType
+from typing import Any
+
+from ..logs import format_error
+from .graph import imports_of
+from .tree import digest_of
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of the last import of a module: the source that it was, what it imports, the error and its traceback.
+
+    `report` is '' when the error came from a module that this one imports: it is reported there.
+    """
+    digest: str
+    imports: frozenset[str] = frozenset()
+    error: BaseException | None = None
+    report: str = ''
+
+
+class Finder(MetaPathFinder):
+    """Finds modules of the package `name` in `folder`. `failed` are names whose import is known to fail for now."""
+
+    def __init__(self, name: str, folder: str) -> None:
+        self.name = name
+        self.folder = folder
+        self.attempts: dict[str, Attempt] = {}
+        self.failed: dict[str, BaseException] = {}
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if fullname != self.name and not fullname.startswith(self.name + '.'):
+            return None
+        if fullname in self.failed:
+            raise self.failed[fullname]
+        folders = [os.path.dirname(self.folder)] if path is None else path
+        return next(filter(None, (self._spec(fullname, folder) for folder in folders)), None)
+
+    def _spec(self, name: str, folder: str) -> ModuleSpec | None:
+        base = os.path.join(folder, name.rpartition('.')[2])
+        package = os.path.join(base, '__init__.py')
+        if os.path.isfile(package):
+            return spec_from_file_location(name, package, loader=Loader(name, package, self), submodule_search_locations=[base])
+        if os.path.isfile(base + '.py'):
+            return spec_from_file_location(name, base + '.py', loader=Loader(name, base + '.py', self))
+        if os.path.isdir(base):
+            spec = ModuleSpec(name, None, is_package=True)
+            spec.submodule_search_locations = [base]
+            return spec
+        return None
+
+    def fail(self, name: str, error: BaseException) -> None:
+        """Note that an import failed, with a report the first time that this error is seen."""
+        is_known = any(attempt.error is error for attempt in self.attempts.values())
+        report = '' if is_known else format_error(error)
+        self.attempts[name] = replace(self.attempts.get(name, Attempt('')), error=error, report=report)
+
+
+class Loader(SourceFileLoader):
+    """Compiles the source as it is now, and tells the finder."""
+
+    def __init__(self, name: str, path: str, finder: Finder) -> None:
+        super().__init__(name, path)
+        self._finder = finder
+
+    def get_code(self, fullname: str) -> CodeType:
+        source = self.get_data(self.path)
+        self._note(fullname, source, None)
+        tree: ast.Module = compile(source, self.path, 'exec', ast.PyCF_ONLY_AST, dont_inherit=True)
+        self._note(fullname, source, tree)
+        code: CodeType = compile(tree, self.path, 'exec', dont_inherit=True)
+        _remember_lines(self.path, source)
+        return code
+
+    def exec_module(self, module: ModuleType) -> None:
+        try:
+            super().exec_module(module)
+        except BaseException as error:
+            self._finder.fail(module.__name__, error)
+            raise
+
+    def _note(self, name: str, source: bytes, tree: Any) -> None:
+        """Of source that has no syntax, what it imported before is the best guess."""
+        before = self._finder.attempts.get(name)
+        known = before.imports if before else frozenset()
+        imports = known if tree is None else imports_of(tree, name, self.is_package(name), self._finder.name)
+        self._finder.attempts[name] = Attempt(digest_of(source), imports)
+
+
+def _remember_lines(path: str, source: bytes) -> None:
+    """Tracebacks show the source that runs; linecache by itself trusts size and time of the file."""
+    lines = decode_source(source).splitlines(keepends=True)
+    linecache.cache[path] = (len(source), None, lines, path)

@@ -1,0 +1,190 @@
+"""The app process seen from the console: started, told, interrupted, started again when it dies.
+
+Three threads: one reads what it prints, one reads its messages and starts it again, one comes and goes to see whether
+an interrupt worked. The listening socket stays here, so a call that comes while no app is there waits for the next one.
+"""
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterable
+from fcntl import ioctl
+from struct import unpack
+from termios import FIONREAD
+from time import monotonic, sleep
+
+from ..product import Product
+from .control import Channel
+
+ANSWER_TIMEOUT = 2.0  # seconds that an interrupted app has to answer before it is killed
+LEAVE_TIMEOUT = 1.0  # seconds that the app has to leave when its lifeline ended
+CHUNK = 65536
+
+
+class Supervisor:
+    """Keeps an app process. `write(text)` gets whole lines that it prints, `say(text)` a word of the supervisor's own."""
+
+    def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None], say: Callable[[str], None]) -> None:
+        self.routes: list[str] = []
+        self.ready = threading.Event()
+        self._product = product
+        self._listener = listener
+        self._write = write
+        self._say = say
+        self._changed = threading.Event()
+        self._answered = threading.Event()
+        self._leaving = False
+        self._app = App(product, listener, write)
+        threading.Thread(target=self._watch_over, name='supervisor', daemon=True).start()
+
+    def look(self, saved: Iterable[str]) -> None:
+        """The tree may have changed; these paths were saved whole."""
+        paths = list(saved)
+        if paths:
+            self._changed.set()
+        self._app.channel.send(look=paths)
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in what the app runs; replace the app if it does not answer then."""
+        app = self._app
+        app.signal(signal.SIGUSR1)
+        threading.Thread(target=self._check_answer, args=(app,), name='interrupt', daemon=True).start()
+
+    def settle(self, seconds: float) -> None:
+        """Wait until what the app has printed so far is written, at most so long."""
+        self._app.printed.settle(seconds)
+
+    def stop(self) -> None:
+        """End the app and see its last lines written."""
+        self._leaving = True
+        self._app.stop()
+
+    def _watch_over(self) -> None:
+        while not self._leaving:
+            for message in self._app.channel:
+                self._receive(message)
+            if not self._leaving:
+                self._replace()
+
+    def _receive(self, message: dict[str, object]) -> None:
+        if 'pong' in message:
+            self._answered.set()
+        if 'ready' in message:
+            self.routes = [str(route) for route in message['ready']]  # type: ignore[attr-defined]
+            self.ready.set()
+
+    def _replace(self) -> None:
+        """An app that never was ready would only die again: that waits for a change."""
+        how = self._app.wait()
+        was_ready = self.ready.is_set()
+        self.ready.clear()
+        if not was_ready:
+            self._say(f'The app process {how} while it started. It is started again when a file is saved.')
+            self._changed.clear()
+            self._changed.wait()
+        else:
+            self._say(f'The app process {how}. Starting it again.')
+        if not self._leaving:
+            self._app = App(self._product, self._listener, self._write)
+
+    def _check_answer(self, app: App) -> None:
+        self._answered.clear()
+        app.channel.send(ping=1)
+        if not self._answered.wait(ANSWER_TIMEOUT) and app is self._app and self.ready.is_set():
+            self._say(f'The app process did not answer for {ANSWER_TIMEOUT:g} s.')
+            app.signal(signal.SIGKILL)
+
+
+class App:
+    """One app process with its descriptors: control channel, lifeline, output."""
+
+    def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None]) -> None:
+        ours, theirs = socket.socketpair()
+        lifeline, self._lifeline = os.pipe()
+        output, printed = os.pipe()
+        inherited = (theirs.fileno(), listener.fileno(), lifeline)
+        command = [sys.executable, '-P', '-m', 'apiphant.dev', str(product.path), *map(str, inherited)]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, pass_fds=inherited,
+                                         env={**os.environ, 'PYTHONUNBUFFERED': '1'})
+        for descriptor in (lifeline, printed):
+            os.close(descriptor)
+        theirs.close()
+        self.channel = Channel(ours)
+        self.printed = Pump(output, write)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def wait(self) -> str:
+        """Wait for its end and its last lines; how it ended, in words."""
+        status = self._process.wait()
+        self._close()
+        return f'was killed by {signal.Signals(-status).name}' if status < 0 else f'left with exit status {status}'
+
+    def stop(self) -> None:
+        """End it: it leaves when its lifeline ends, if it can."""
+        os.close(self._lifeline)
+        self._lifeline = -1
+        try:
+            self._process.wait(LEAVE_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        self.printed.join()
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+
+
+class Pump(threading.Thread):
+    """Reads a pipe and writes whole lines of UTF-8; what is left of a line, at the end."""
+
+    def __init__(self, source: int, write: Callable[[str], None]) -> None:
+        super().__init__(name='pump', daemon=True)
+        self._source = source
+        self._write = write
+        self._is_idle = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        decoder = getincrementaldecoder('utf-8')('replace')
+        rest = ''
+        while chunk := self._read():
+            self._is_idle.clear()
+            lines, newline, rest = (rest + decoder.decode(chunk)).rpartition('\n')
+            if newline:
+                self._write(lines + newline)
+            self._is_idle.set()
+        if rest:
+            self._write(rest + '\n')
+        os.close(self._source)
+
+    def _read(self) -> bytes:
+        return os.read(self._source, CHUNK)
+
+    def settle(self, seconds: float) -> None:
+        """Wait until the pipe is empty and its lines are written, at most so long."""
+        deadline = monotonic() + seconds
+        while self.is_alive() and monotonic() < deadline and (_available(self._source) or not self._is_idle.is_set()):
+            sleep(0.001)
+
+
+def _available(descriptor: int) -> int:
+    """Bytes that wait in a pipe."""
+    try:
+        count: int = unpack('i', ioctl(descriptor, FIONREAD, bytes(4)))[0]
+    except OSError:
+        return 0
+    return count

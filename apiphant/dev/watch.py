@@ -1,0 +1,93 @@
+"""Watches the product's tree and says "look", with the paths that were saved whole. Never imports, prints or serves.
+
+Reacts to what ends a save: a file closed after writing, moved to its name, deleted. `created` counts when nothing
+opened the file for writing: it was moved in from elsewhere. A look without paths every second is the safety net, where
+there are no events (network mounts, limits of inotify).
+"""
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+QUIET = 0.004  # seconds without events that end a save
+LONGEST = 0.2  # seconds after which it is taken to have ended
+SWEEP = 1.0  # seconds
+
+log = logging.getLogger(__name__)
+
+
+class Watcher(FileSystemEventHandler):
+    """Calls `look(paths)` from a thread of its own."""
+
+    def __init__(self, folder: Path, look: Callable[[Iterable[str]], None]) -> None:
+        self._folder = folder
+        self._look = look
+        self._saved: set[str] = set()
+        self._created: set[str] = set()
+        self._wake = threading.Event()
+        self._last = 0.0
+        self._lock = threading.Lock()
+        self._observer = Observer()
+
+    def start(self) -> str:
+        """Returns '' or why there are no events, so that only the sweep remains."""
+        threading.Thread(target=self._run, name='watcher', daemon=True).start()
+        try:
+            self._observer.schedule(self, str(self._folder), recursive=True)
+            self._observer.start()
+        except OSError as error:
+            return (error.strerror or str(error)).lower()
+        return ''
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        note = NOTES.get(event.event_type)
+        paths = [str(path) for path in (event.dest_path, event.src_path) if path]
+        if note and (any(path.endswith('.py') for path in paths) or _is_tree_change(event)):
+            with self._lock:
+                note(self, paths[0])
+
+    def _note_saved(self, path: str) -> None:
+        self._saved.add(path)
+        self._last = time.monotonic()
+        self._wake.set()
+
+    def _note_created(self, path: str) -> None:
+        self._created.add(path)
+        self._note_saved(path)
+
+    def _note_opened(self, path: str) -> None:
+        if path in self._created:
+            self._saved.discard(path)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(SWEEP)
+            self._wait_for_quiet()
+            with self._lock:
+                saved, self._saved, self._created = self._saved, set(), set()
+                self._wake.clear()
+            self._look(saved)
+
+    def _wait_for_quiet(self) -> None:
+        start = time.monotonic()
+        while (left := self._last + QUIET - time.monotonic()) > 0 and time.monotonic() - start < LONGEST:
+            time.sleep(left)
+
+
+def _is_tree_change(event: FileSystemEvent) -> bool:
+    return event.is_directory and event.event_type in ('created', 'moved', 'deleted')
+
+
+NOTES: dict[str, Callable[[Watcher, str], None]] = {
+    'created': Watcher._note_created,
+    'opened': Watcher._note_opened,
+    'closed': Watcher._note_saved,
+    'moved': Watcher._note_saved,
+    'deleted': Watcher._note_saved,
+}

@@ -1,0 +1,40 @@
+"""Log lines, and tracebacks that show the user's frames only."""
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from types import TracebackType
+from typing import TextIO
+
+FORMAT = '%(levelname)s at %(module)s.%(funcName)s:%(lineno)d [%(asctime)s] %(message)s'
+HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+OURS = (HERE, '<frozen importlib', os.path.dirname(os.path.abspath(logging.__file__)).replace('logging', 'importlib') + os.sep)
+
+
+def setup(stream: TextIO | None = None, level: int = logging.INFO) -> None:
+    """For executables: log to `stream`, by default standard error."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(Formatter(FORMAT))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+
+
+class Formatter(logging.Formatter):
+    """Formats exceptions with `format_error`."""
+
+    def formatException(self, ei: tuple[type[BaseException] | None, BaseException | None, TracebackType | None]) -> str:
+        return format_error(ei[1]) if ei[1] is not None else super().formatException(ei)  # type: ignore[arg-type]
+
+
+def format_error(error: BaseException) -> str:
+    """The traceback as Python prints it, less the frames of apiphant and of the import system."""
+    shown = traceback.TracebackException.from_exception(error)
+    pending = [shown]
+    while pending:
+        part = pending.pop()
+        part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(OURS)]
+        pending += [linked for linked in (part.__cause__, part.__context__, *(part.exceptions or ())) if linked is not None]
+    return ''.join(shown.format()).rstrip()

@@ -1,0 +1,111 @@
+"""The request: a dict whose keys are also attributes, at every depth.
+
+Whatever is put in is converted on its way in: a plain dict becomes a `Request`, and so do the dicts inside lists.
+Values are never looked at again on the way out, so reading costs what a dict costs.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+
+class Request(dict[str, Any]):
+    """`request.user.name` is `request['user']['name']`, for reading, assignment and deletion.
+
+    A key that is also a method of dict (`items`, `copy`, ...) is read with `[]`.
+    A missing attribute raises an AttributeError that names it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for key, value in self.items():
+            if type(value) in CONTAINERS:
+                super().__setitem__(key, convert(value))
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[_key(name)]
+        except KeyError:
+            raise AttributeError(f'the request has no {name!r}', name=name, obj=self) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        try:
+            del self[name]
+        except KeyError:
+            raise AttributeError(f'the request has no {name!r}', name=name, obj=self) from None
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, convert(value))
+
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *(key for key in self if isinstance(key, str))]
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override]
+        self.update(other)
+        return self
+
+    def __or__(self, other: Any) -> Any:
+        return type(self)(super().__or__(other)) if isinstance(other, dict) else NotImplemented
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        super().update(type(self)(*args, **kwargs))
+
+    def copy(self) -> Self:
+        """A shallow copy, as of a dict, of the same kind."""
+        new = type(self)()
+        dict.update(new, self)
+        return new
+
+
+CONTAINERS = frozenset((dict, list))
+
+
+def _key(name: str) -> str:
+    """Python asks objects for `__deepcopy__` and the like; a client's keys must not answer that."""
+    if name.startswith('__') and name.endswith('__'):
+        raise KeyError(name)
+    return name
+
+
+def convert(value: Any) -> Any:
+    """The value with each plain dict in it, at any depth of dicts and lists, as a `Request`.
+
+    Works down a list of what is left to do instead of calling itself: a client chooses the depth.
+    """
+    if type(value) not in CONTAINERS:
+        return value
+    root = _shell(value)
+    pending = [root]
+    while pending:
+        container = pending.pop()
+        for key, item in list(container.items()) if isinstance(container, dict) else enumerate(container):
+            if type(item) in CONTAINERS:
+                new = _shell(item)
+                _put(container, key, new)
+                pending.append(new)
+    return root
+
+
+def _shell(item: Any) -> Any:
+    """The same container, not looked into yet, of the kind that it is to become."""
+    if type(item) is list:
+        return item.copy()
+    new = Request()
+    dict.update(new, item)
+    return new
+
+
+def _put(container: Any, key: Any, value: Any) -> None:
+    """Without converting the value again."""
+    if isinstance(container, dict):
+        dict.__setitem__(container, key, value)
+    else:
+        container[key] = value

@@ -1,0 +1,59 @@
+"""Build and install apiphant."""
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'apiphant/__init__.py').read_text())
+
+setup(
+    name='apiphant',
+    version=VERSION and VERSION[1],
+    description='JSON APIs on gevent: the tree of files is the API, with a live console to develop it',
+    long_description=(HERE / 'README.rst').read_text(),
+    long_description_content_type='text/x-rst',
+    author='Denis Ryzhkov and contributors',
+    license='MIT',
+    license_files=['LICENSE'],
+    packages=find_packages(include=['apiphant', 'apiphant.*']),
+    package_data={'apiphant': ['py.typed']},
+    python_requires='>=3.11',
+    install_requires=[
+        'gevent>=25.5',
+        'msgspec>=0.19',
+        'prompt_toolkit>=3.0.50',
+        'pygments>=2.18',
+        'requests>=2.31',
+        'watchdog>=6.0',
+    ],
+    extras_require={
+        'cluster': ['celery>=5.4', 'celery-redbeat>=2.2', 'redis>=5.0'],
+        'test': [
+            'build',
+            'gunicorn>=23.0',
+            'hypothesis>=6.100',
+            'multipart>=1.2',
+            'mypy>=1.14',
+            'packaging',  # gunicorn's gevent worker imports it and does not say so
+            'pexpect>=4.9',
+            'pyte>=0.8.2',
+            'pytest>=8.0',
+            'pytest-timeout>=2.3',
+            'ruff>=0.8',
+            'types-gevent',
+            'types-Pygments',
+            'types-requests',
+        ],
+    },
+    entry_points={'console_scripts': ['apiphant = apiphant.cli:main', 'apiphant-background = apiphant.cli:background']},
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Developers',
+        'Operating System :: POSIX :: Linux',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
+        'Topic :: Internet :: WWW/HTTP :: HTTP Servers',
+    ],
+)
