@@ -1,25 +1,26 @@
 """Log lines, and tracebacks that show the user's frames only."""
 from __future__ import annotations
 
+import importlib
 import logging
 import os
-import sys
 import traceback
 from types import TracebackType
-from typing import TextIO
 
 FORMAT = '%(levelname)s at %(module)s.%(funcName)s:%(lineno)d [%(asctime)s] %(message)s'
+SHORT_FORMAT = '%(levelname)s %(asctime)s %(message)s'
+SHORT_TIME = '%H:%M:%S'
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-OURS = (HERE, '<frozen importlib', os.path.dirname(os.path.abspath(logging.__file__)).replace('logging', 'importlib') + os.sep)
+OURS = (HERE, '<frozen importlib', os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep)
 
 
-def setup(stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """For executables: log to `stream`, by default standard error."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(Formatter(FORMAT))
+def setup(is_short: bool = False) -> None:
+    """For executables: log to standard error; short lines are for a person who looks on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter(SHORT_FORMAT, SHORT_TIME) if is_short else Formatter(FORMAT))
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level)
+    root.setLevel(logging.INFO)
 
 
 class Formatter(logging.Formatter):

@@ -12,6 +12,7 @@ from pathlib import Path
 import gevent
 from gevent.event import Event
 from gevent.monkey import is_module_patched
+from gevent.pool import Pool
 from gevent.pywsgi import LoggingLogAdapter, WSGIServer
 
 from . import address, product, routing
@@ -62,7 +63,7 @@ def serve(path: str | Path, listen: str | Address = address.DEFAULT) -> None:
 
 def start(listener: socket.socket, app: Application) -> WSGIServer:
     """A server that accepts from now on."""
-    server = WSGIServer(listener, app, log=None, error_log=LoggingLogAdapter(log, logging.ERROR))
+    server = WSGIServer(listener, app, spawn=Pool(), log=None, error_log=LoggingLogAdapter(log, logging.ERROR))
     server.start()
     return server
 

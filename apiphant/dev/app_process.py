@@ -25,7 +25,7 @@ from .reload import Reloader
 def main(path: str, control: int, listener: int, lifeline: int) -> None:
     """Serve the product in the folder `path` on the socket `listener`, all three numbers being inherited descriptors."""
     get_original('_thread', 'start_new_thread')(_leave_with, (lifeline,))
-    logs.setup()
+    logs.setup(is_short=True)
     found = product.find(path)
     product.add_to_path(found)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN: the product's children would inherit that
@@ -52,7 +52,7 @@ class AppProcess:
         server.run(serving, signal.SIGTERM)
 
     def _tell_routes(self) -> None:
-        self._channel.send(ready=sorted(self._app.routes))
+        self._channel.send(ready=self._reloader.routes)
 
     def _listen(self) -> None:
         for message in self._channel:

@@ -72,7 +72,7 @@ def execute(line: str, session: Session, screen: Screen) -> bool:
         screen.write(f'{error}\n')
     except KeyboardInterrupt:
         session.supervisor.interrupt()
-        screen.write('Cancelled.\n')
+        screen.write('\nCancelled.\n')
     return True
 
 

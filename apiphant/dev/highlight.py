@@ -13,7 +13,7 @@ from pygments.lexers.python import PythonLexer
 from .client import Reply
 
 LEVELS = {'DEBUG': 'brightblack', 'INFO': 'green', 'WARNING': 'yellow', 'ERROR': 'red', 'CRITICAL': 'red'}
-LOG = re.compile(r'(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)(?P<where> at \S+:\d+ \[[^\]]+\])(?P<text> .*)', re.DOTALL)
+LOG = re.compile(r'(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)(?P<time> \d\d:\d\d:\d\d)(?P<text> .*)', re.DOTALL)
 FRAME = re.compile(r'(?P<bars>[ |+-]*)File "(?P<path>[^"]*)", line (?P<line>\d+)(?P<rest>.*)', re.DOTALL)
 ERROR = re.compile(r'(?P<bars>[ |+-]*)(?P<name>[A-Za-z_][\w.]*)(?P<text>: .*|\n?)', re.DOTALL)
 
@@ -59,7 +59,7 @@ class Painter:
             return f'{frame["bars"]}File "{colorize("cyan", frame["path"])}", line {colorize("cyan", frame["line"])}{frame["rest"]}'
         if log:
             self._in_traceback = False
-            return colorize(LEVELS[log['level']], log['level']) + colorize('brightblack', log['where']) + log['text']
+            return colorize(LEVELS[log['level']], log['level']) + colorize('brightblack', log['time']) + log['text']
         return self._of_traceback(line) if self._in_traceback else line
 
     def _of_traceback(self, line: str) -> str:

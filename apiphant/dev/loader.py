@@ -79,7 +79,7 @@ class Loader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         source = self.get_data(self.path)
         self._note(fullname, source, None)
-        tree: ast.Module = compile(source, self.path, 'exec', ast.PyCF_ONLY_AST, dont_inherit=True)
+        tree: Any = compile(source, self.path, 'exec', ast.PyCF_ONLY_AST, dont_inherit=True)
         self._note(fullname, source, tree)
         code: CodeType = compile(tree, self.path, 'exec', dont_inherit=True)
         _remember_lines(self.path, source)

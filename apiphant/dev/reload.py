@@ -68,6 +68,11 @@ class Reloader:
             self._log_reloaded(changed, swapped, (time.perf_counter() - started) * 1000)
             return True
 
+    @property
+    def routes(self) -> list[str]:
+        """URL paths that have an action, less those that only say that it could not be imported."""
+        return sorted(route for route, action in self._app.routes.items() if action is not UNAVAILABLE)
+
     def _scan(self) -> None:
         importlib.invalidate_caches()
         self._tree = scan(self.product.path, self.product.name, self._tree)
@@ -150,7 +155,7 @@ class Reloader:
     def _actions(self, target: Target) -> dict[str, Action]:
         if target.module in sys.modules:
             return routing.actions_of(sys.modules[target.module])
-        return dict.fromkeys(routing.ACTIONS, Action(_unavailable))
+        return dict.fromkeys(routing.ACTIONS, UNAVAILABLE)
 
     # Words
 
@@ -168,9 +173,12 @@ class Reloader:
     def _log_reloaded(self, changed: set[str], swapped: set[str], milliseconds: float) -> None:
         if not swapped:
             return
-        causes, others = (sorted(map(self._show, names)) for names in (changed & swapped, swapped - changed))
-        files = ' -> '.join(', '.join([*part[:NAMED], *([f'{len(part) - NAMED} more'] if len(part) > NAMED else [])]) for part in (causes, others) if part)
-        log.info('Reloaded %d module%s in %.0f ms: %s', len(swapped), '' if len(swapped) == 1 else 's', milliseconds, files)
+        parts = [self._list(names) for names in (changed & swapped, swapped - changed) if names]
+        log.info('Reloaded %d module%s in %.0f ms: %s', len(swapped), '' if len(swapped) == 1 else 's', milliseconds, ' -> '.join(parts))
+
+    def _list(self, names: set[str]) -> str:
+        files = sorted(map(self._show, names))
+        return ', '.join(files[:NAMED]) + (f' and {len(files) - NAMED} more' if len(files) > NAMED else '')
 
     def _show(self, name: str) -> str:
         """The file of a module, from the product's folder on."""
@@ -202,3 +210,6 @@ def _consequence(has_good_generation: bool) -> str:
 def _unavailable(request: Any) -> None:
     """In place of the actions of a target that could not be imported yet."""
     raise ApiError(503)
+
+
+UNAVAILABLE = Action(_unavailable)

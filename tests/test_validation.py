@@ -1,0 +1,106 @@
+import pytest
+
+from apiphant.request import Request
+from apiphant.validation import ApiError, BadRequest, Invalid, Missing, field
+
+
+def error_of(*args, **kwargs):
+    with pytest.raises(BadRequest) as caught:
+        field(*args, **kwargs)
+    assert caught.value.status == 400
+    return caught.value.error
+
+
+INVALID = {'field': 'x', 'state': 'invalid'}
+MISSING = {'field': 'x', 'state': 'missing'}
+
+
+def test_absent_and_null():
+    for request in ({}, {'x': None}):
+        assert field(request, 'x') is None
+        assert field(request, 'x', default_value='X') == 'X'
+        assert error_of(request, 'x', is_required=True) == MISSING
+        assert field(request, 'x', valid_type=int, max_length=1) is None
+
+
+def test_falsy_values_are_there():
+    for value in (0, '', False, [], {}):
+        assert field({'x': value}, 'x', is_required=True, default_value='X') == value
+
+
+@pytest.mark.parametrize(('rules', 'good', 'bad'), [
+    ({'valid_value': 'X'}, ['X'], ['Y', 'x', ['X'], 1]),
+    ({'valid_value': 1}, [1, 1.0], [True, 2, '1']),
+    ({'valid_value': True}, [True], [1, False]),
+    ({'valid_value': 0}, [0], [False, 1]),
+    ({'valid_type': int}, [0, 42, -1, 10**30], [True, False, 1.0, '1', [1]]),
+    ({'valid_type': bool}, [True, False], [0, 1, 'true']),
+    ({'valid_type': float}, [1.5, 1], [True, '1']),
+    ({'valid_type': str}, ['', 'x'], [1, ['x']]),
+    ({'valid_type': dict}, [{}, Request()], [[], 'x']),
+    ({'valid_type': (int, str)}, [1, 'x'], [True, 1.5]),
+    ({'valid_type': (int, bool)}, [1, True], ['x']),
+    ({'valid_length': 2}, ['ab', [1, 2], {'a': 1, 'b': 2}], ['a', [], 42, 1.5, True]),
+    ({'valid_length': 0}, ['', []], ['a', 0]),
+    ({'max_length': 2}, ['ab', 'a', '', [1]], ['abc', [1, 2, 3], 42, False]),
+    ({'max_length': 0}, ['', []], ['a', 0]),
+    ({'valid_type': str, 'max_length': 2}, ['ab'], ['abc', [1]]),
+])
+def test_rules(rules, good, bad):
+    for value in good:
+        assert field({'x': value}, 'x', **rules) == value
+    for value in bad:
+        assert error_of({'x': value}, 'x', **rules) == INVALID
+
+
+@pytest.mark.parametrize('explain', ['text', 0, -1, False, None, [], {}, {'a': 1}, 1.5])
+def test_explain_is_any_json(explain):
+    for error in (Invalid('x', explain).error, error_of({'x': 1}, 'x', valid_type=str, explain=explain)):
+        assert error == {**INVALID, 'explain': explain}
+    assert Missing('x', explain).error == {**MISSING, 'explain': explain}
+    assert error_of({}, 'x', is_required=True, explain=explain) == {**MISSING, 'explain': explain}
+
+
+def test_no_explain():
+    assert Invalid('x').error == Invalid('x', '').error == INVALID
+    assert Missing('x').error == MISSING
+
+
+REQUEST = Request({'user': {'name': 'n', 'none': None}, 'items': [{'id': 1}, {'id': 'b'}], 'text': 'abc'})
+
+
+@pytest.mark.parametrize(('name', 'value'), [
+    ('user.name', 'n'), ('items.0.id', 1), ('items.1.id', 'b'), ('items.1', {'id': 'b'}),
+    ('user.age', None), ('user.none', None), ('user.none.deeper', None), ('nobody.name', None), ('items.2.id', None), ('items.99999999999999999999', None),
+])
+def test_subfields(name, value):
+    assert field(REQUEST, name) == value
+    if value is None:
+        assert field(REQUEST, name, default_value=7) == 7
+        assert error_of(REQUEST, name, is_required=True) == {'field': name, 'state': 'missing'}
+
+
+@pytest.mark.parametrize('name', ['text.name', 'user.name.first', 'items.id', 'items.-1', 'items.²', 'items.'])
+def test_path_through_a_value(name):
+    assert error_of(REQUEST, name, explain='e') == {'field': name, 'state': 'invalid', 'explain': 'e'}
+
+
+def test_dotted_key_is_no_way_round():
+    assert field({'user.name': 'unchecked', 'user': {'name': 'checked'}}, 'user.name') == 'checked'
+
+
+def test_subfield_names_itself():
+    assert error_of(REQUEST, 'items.1.id', valid_type=int) == {'field': 'items.1.id', 'state': 'invalid'}
+
+
+@pytest.mark.parametrize(('status', 'error'), [(404, '404 Not Found'), (409, '409 Conflict'), (418, "418 I'm a Teapot"), (499, '499 Unknown'), (503, '503 Service Unavailable')])
+def test_any_status(status, error):
+    assert ApiError(status).error == error
+    assert ApiError(status, {'a': 1}).error == {'a': 1}
+    assert ApiError(status, 0).error == 0
+
+
+@pytest.mark.parametrize('status', ['404', 99, 600, 0, None, 4.04])
+def test_impossible_status(status):
+    with pytest.raises(ValueError, match='status'):
+        ApiError(status)
