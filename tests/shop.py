@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -61,7 +60,7 @@ class Shop:
         try:
             return wait_for(condition, what)
         except AssertionError as error:
-            raise AssertionError(f'{error}; the log ends with:\n' + '\n'.join(self.server.lines[-60:])) from None
+            raise AssertionError(f'{error}; the log ends with:\n' + '\n'.join(self.server.lines[-20:])) from None
 
     def fence(self) -> int:
         """The number of log lines there are, once all saves before this have been seen."""
@@ -91,6 +90,7 @@ class Shop:
         with Poller(self.server, f'/api/v0/{target}/read', allowed) as poller:
             yield poller
             self.settle()
+            poller.polls(1)
         lines = self.reloads(since)
         assert poller.failures == [], self.server.lines[since:]
         assert self.answer('pid') == pid
@@ -103,7 +103,7 @@ class Poller:
     def __init__(self, server: Server, path: str, allowed: Container[int]) -> None:
         self.values: list[Any] = []
         self.failures: list[Any] = []
-        self.slowest = 0.0
+        self.count = 0
         self._server = server
         self._path = path
         self._allowed = allowed
@@ -112,9 +112,8 @@ class Poller:
 
     def _run(self) -> None:
         while not self._stopped.wait(PAUSE):
-            started = time.monotonic()
             self._poll()
-            self.slowest = max(self.slowest, time.monotonic() - started)
+            self.count += 1
 
     def _poll(self) -> None:
         try:
@@ -129,8 +128,8 @@ class Poller:
 
     def polls(self, number: int = 3) -> None:
         """Wait for so many answers more."""
-        wanted = len(self.values) + len(self.failures) + number
-        wait_for(lambda: len(self.values) + len(self.failures) >= wanted, 'polls')
+        wanted = self.count + 1 + number  # one may have begun before this
+        wait_for(lambda: self.count >= wanted, 'polls')
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -139,7 +138,6 @@ class Poller:
     def __exit__(self, *error: object) -> None:
         self._stopped.set()
         self._thread.join()
-        assert self.values or self.failures, 'nothing was polled'
 
 
 @contextmanager

@@ -136,7 +136,7 @@ def _items(text: str) -> dict[str, Any]:
     while position < len(text):
         match = ITEM.match(text, position)
         if not match:
-            raise BadLine(f'the request should be a JSON object or items, key=text or key:=JSON, not {text[position:].split()[0]!r}')
+            raise BadLine(f'the request should be a JSON object or items, key=text or key:=JSON, not {text[position:].split(maxsplit=1)[0]!r}')
         read = _read_json if match['kind'] == ':=' else _read_text
         request[match['key']], end = read(text, match.end())
         if end < len(text) and not text[end].isspace():

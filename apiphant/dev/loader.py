@@ -7,7 +7,8 @@ from __future__ import annotations
 import ast
 import linecache
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -33,19 +34,19 @@ class Attempt:
 
 
 class Finder(MetaPathFinder):
-    """Finds modules of the package `name` in `folder`. `failed` are names whose import is known to fail for now."""
+    """Finds modules of the package `name` in `folder`."""
 
     def __init__(self, name: str, folder: str) -> None:
         self.name = name
         self.folder = folder
         self.attempts: dict[str, Attempt] = {}
-        self.failed: dict[str, BaseException] = {}
+        self._failed: dict[str, BaseException] | None = None
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != self.name and not fullname.startswith(self.name + '.'):
             return None
-        if fullname in self.failed:
-            raise self.failed[fullname]
+        if self._failed and fullname in self._failed:
+            raise self._failed[fullname]
         folders = [os.path.dirname(self.folder)] if path is None else path
         return next(filter(None, (self._spec(fullname, folder) for folder in folders)), None)
 
@@ -62,10 +63,21 @@ class Finder(MetaPathFinder):
             return spec
         return None
 
+    @contextmanager
+    def failing_once(self) -> Iterator[None]:
+        """Meanwhile a module that failed to import fails again with the same error, without being executed for each importer."""
+        self._failed = {}
+        try:
+            yield
+        finally:
+            self._failed = None
+
     def fail(self, name: str, error: BaseException) -> None:
         """Note that an import failed, with a report the first time that this error is seen."""
         is_known = any(attempt.error is error for attempt in self.attempts.values())
         report = '' if is_known else format_error(error)
+        if self._failed is not None:
+            self._failed[name] = error
         self.attempts[name] = replace(self.attempts.get(name, Attempt('')), error=error, report=report)
 
 

@@ -2,7 +2,7 @@
 
 Look: the tree on disk against what was last attempted; an event only says "look".
 Stage: each module that changed, and each that imports one of them, is imported once into a new module.
-Swap: a broken module and what imports it stay as they were, all others become live, and the routes with them.
+Swap: a broken module, and what cannot do without it, stays as it was, all others become live, and the routes with them.
 A request that is running keeps the code that it began with.
 """
 from __future__ import annotations
@@ -75,7 +75,11 @@ class Reloader:
 
     def _scan(self) -> None:
         importlib.invalidate_caches()
-        self._tree = scan(self.product.path, self.product.name, self._tree)
+        before, self._tree = self._tree, scan(self.product.path, self.product.name, self._tree)
+        if _paths(before) != _paths(self._tree) or self._seen:
+            self._scan_targets()
+
+    def _scan_targets(self) -> None:
         waiting = [target for target in self._targets if target.module not in self._tree]
         self._targets = routing.scan(self.product)[0]
         listed = {target.module for target in self._targets}
@@ -112,10 +116,9 @@ class Reloader:
         wanted = sorted(name for name in dirty if name in self._tree and (name in added or name in self._finder.attempts or name in sys.modules))
         for name in dirty - self._tree.keys():
             self._finder.attempts.pop(name, None)
-        with Stage(self.product.name, dirty) as stage:
+        with Stage(self.product.name, dirty) as stage, self._finder.failing_once():
             for name in wanted:
                 self._import(name)
-        self._finder.failed.clear()
         view = self._choose(stage, dirty)
         stage.show(view)
         self._known = (self._known - changed) | (changed & self._tree.keys())
@@ -140,10 +143,13 @@ class Reloader:
                 self._finder.fail(name, error)
 
     def _choose(self, stage: Stage, dirty: set[str]) -> Modules:
-        """The modules to go on with: new ones, but those that are broken, import what is, or are still needed by such, as they were."""
+        """The modules to go on with: new ones, but those that are broken, or are still needed by such, as they were.
+
+        What cannot do without a broken module is broken itself by now; what has another way goes it, as on a fresh start.
+        """
         imports = self._imports()
         broken = {name for name in dirty if (attempt := self._finder.attempts.get(name)) and attempt.error}
-        kept = importers(broken, imports) & dirty & stage.live.keys()
+        kept = broken & stage.live.keys()
         gone = {name for name in dirty & stage.live.keys() if name not in stage.staged and importers([name], imports) & kept}
         old = {name: stage.live[name] for name in kept | gone}
         clean = {name: module for name, module in stage.live.items() if name not in dirty}
@@ -185,6 +191,10 @@ class Reloader:
         if name in self._tree:
             return str(Path(self._tree[name].path).relative_to(self.product.path))
         return name.removeprefix(self.product.name + '.').replace('.', '/') + ' (gone)'
+
+
+def _paths(tree: Tree) -> dict[str, str]:
+    return {name: file.path for name, file in tree.items()}
 
 
 def _is_being_written(file: File) -> bool:

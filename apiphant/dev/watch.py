@@ -16,6 +16,8 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 QUIET = 0.004  # seconds without events that end a save
+MANY = 5  # files, from which on this is no person saving but a tool, a checkout for instance
+MANY_QUIET = 0.05  # seconds
 LONGEST = 0.2  # seconds after which it is taken to have ended
 SWEEP = 1.0  # seconds
 
@@ -76,8 +78,11 @@ class Watcher(FileSystemEventHandler):
 
     def _wait_for_quiet(self) -> None:
         start = time.monotonic()
-        while (left := self._last + QUIET - time.monotonic()) > 0 and time.monotonic() - start < LONGEST:
+        while (left := self._last + self._quiet() - time.monotonic()) > 0 and time.monotonic() - start < LONGEST:
             time.sleep(left)
+
+    def _quiet(self) -> float:
+        return QUIET if len(self._saved) < MANY else MANY_QUIET
 
 
 def _is_tree_change(event: FileSystemEvent) -> bool:
