@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import termios
 import threading
@@ -12,7 +13,7 @@ from typing import Any, Self, TypeVar
 import pexpect
 import pyte
 
-from tests.running import DEADLINE, wait_for
+from .running import DEADLINE, wait_for
 
 CTRL_C, CTRL_D, TAB, ENTER, UP = '\x03', '\x04', '\t', '\r', '\x1b[A'
 SCROLLBACK = 5000  # lines
@@ -31,7 +32,8 @@ class Terminal:
         self._process = pexpect.spawn(command, list(words), dimensions=(rows, columns), env=dict(environment), timeout=None)
         self._process.delaybeforesend = None
         self._process.ptyproc.delayafterclose = 0
-        self.settings = self.read_settings()
+        self._before = self._state()
+        self._stop, self._stopping = os.pipe()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -43,9 +45,11 @@ class Terminal:
                 self._news.notify_all()
 
     def _read_chunk(self) -> bytes:
+        """b'' at the end: nobody has the terminal open any more, or it is to be closed."""
+        readable, _, _ = select.select([self._process.child_fd, self._stop], [], [])
         try:
-            return os.read(self._process.child_fd, 65536)
-        except OSError:  # nobody has the terminal open any more
+            return b'' if self._stop in readable else os.read(self._process.child_fd, 65536)
+        except OSError:
             return b''
 
     def _answer(self, text: str) -> None:
@@ -63,13 +67,24 @@ class Terminal:
         self._reader.join(deadline)
         return int(-self._process.signalstatus if self._process.exitstatus is None else self._process.exitstatus)
 
-    def read_settings(self) -> list[Any]:
-        """What termios.tcgetattr says now; `settings` is what it said at first."""
-        return termios.tcgetattr(self._process.child_fd)
+    @property
+    def is_as_before(self) -> bool:
+        """Whether the settings of the terminal are those that it had at first, and its modes too: cursor shown, no bracketed paste."""
+        with self._news:
+            return self._state() == self._before
+
+    def _state(self) -> tuple[list[Any], set[int]]:
+        return termios.tcgetattr(self._process.child_fd), set(self._screen.mode)
 
     def hang_up(self) -> None:
         """Close the terminal, as closing its window does."""
+        self._stop_reading()
         self._process.ptyproc.fileobj.close()
+
+    def _stop_reading(self) -> None:
+        """A terminal that is being read stays open."""
+        os.write(self._stopping, b'x')
+        self._reader.join(DEADLINE)
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +99,10 @@ class Terminal:
         finally:
             for pid in filter(is_running, started):
                 os.kill(pid, signal.SIGKILL)
+            self._stop_reading()
             self._process.close(force=True)
+            for descriptor in (self._stop, self._stopping):
+                os.close(descriptor)
 
     # The keys
 

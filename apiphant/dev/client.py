@@ -44,6 +44,8 @@ def post(address: Address, path: str, body: bytes) -> Reply:
         connection.request('POST', quote(path), body, {'Content-Type': 'application/json', 'Connection': 'close'})
         response = connection.getresponse()
         return Reply(response.status, response.reason, response.read(), perf_counter() - start)
+    except UnicodeEncodeError:
+        raise CallError('no call: the target is no text') from None
     except (OSError, HTTPException) as error:
         raise CallError(f'no answer: {error or type(error).__name__}') from None
     finally:

@@ -68,8 +68,7 @@ class BadLine(Exception):
 
 def interpret(line: str, version: str, routes: Sequence[str]) -> Effect:
     """The effect of a line; None of an empty one. `routes` are URL paths. Raises BadLine."""
-    word, _, rest = line.strip().partition(' ')
-    rest = rest.strip()
+    word, rest = _first_word(line)
     if word in ACTIONS:
         return _call(word, rest, version)
     if word == 'use':
@@ -77,6 +76,12 @@ def interpret(line: str, version: str, routes: Sequence[str]) -> Effect:
     if word in SIMPLE and not rest:
         return SIMPLE[word](routes)
     return _refuse(word, rest) if word else None
+
+
+def _first_word(text: str) -> tuple[str, str]:
+    """And the rest, '' if there is none."""
+    first, *rest = text.split(maxsplit=1) or ['']
+    return first, rest[0].rstrip() if rest else ''
 
 
 def _refuse(word: str, rest: str) -> NoReturn:
@@ -99,12 +104,14 @@ def versions_of(routes: Sequence[str]) -> list[str]:
 
 
 def _call(action: str, rest: str, version: str) -> Call:
-    target, _, text = rest.partition(' ')
+    target, text = _first_word(rest)
     if not target:
         raise BadLine(f'{action} what? A target comes next: {action} echo')
     if '=' in target or target.startswith('{'):
         raise BadLine(f'a target comes before the request: {action} echo {target}')
-    return Call(version, target.strip('/'), action, request_of(text.strip()))
+    if not target.isprintable():
+        raise BadLine(f'{target!r} is no target')
+    return Call(version, target.strip('/'), action, request_of(text))
 
 
 def request_of(text: str) -> dict[str, Any]:
@@ -124,10 +131,12 @@ def _json(text: str) -> Any:
         raise BadLine(f'bad JSON at column {error.colno}: {error.msg}\n  {text}\n  {" " * (error.colno - 1)}^') from None
     except RecursionError:
         raise BadLine('bad JSON: it is nested too deep') from None
+    except ValueError as error:
+        raise BadLine(f'bad JSON: {error}') from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise BadLine(f'bad JSON: {name} is none')
+    raise BadLine(f'bad JSON: {name} is not part of it')
 
 
 def _items(text: str) -> dict[str, Any]:
@@ -150,11 +159,17 @@ def _read_json(text: str, start: int) -> tuple[Any, int]:
         return json.JSONDecoder(parse_constant=_refuse_constant).raw_decode(text, start)
     except json.JSONDecodeError as error:
         raise BadLine(f'bad JSON after := : {error.msg}\n  {text}\n  {" " * error.pos}^') from None
+    except RecursionError:
+        raise BadLine('bad JSON after := : it is nested too deep') from None
+    except ValueError as error:
+        raise BadLine(f'bad JSON after := : {error}') from None
 
 
 def _read_text(text: str, start: int) -> tuple[str, int]:
     match = TEXT.match(text, start)
     assert match is not None  # it matches the empty text too
+    if match['bare'] and match['bare'][0] in '"\'':
+        raise BadLine(f'a quote is not closed: {text[start:]}')
     if match['double'] is not None:
         return re.sub(r'\\(.)', r'\1', match['double']), match.end()
     return match['single'] if match['single'] is not None else match['bare'], match.end()

@@ -24,6 +24,7 @@ from prompt_toolkit.application.current import get_app
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
+from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from ..product import Product
@@ -160,7 +161,7 @@ class LineCompleter(Completer):
 
 
 def _reader(session: Session, screen: Screen) -> Callable[[], str]:
-    output = Vt100_Output.from_pty(sys.stdout, term=os.environ.get('TERM'))
+    output = Vt100_Output.from_pty(sys.stdout, term=os.environ.get('TERM'), default_color_depth=ColorDepth.from_env())
     output.enable_cpr = False  # asking where the cursor is would cost a round trip at each redraw, and a warning where nobody answers
     prompt: PromptSession[str] = PromptSession(
         f'{session.product.name}> ',
@@ -178,7 +179,13 @@ def _reader(session: Session, screen: Screen) -> Callable[[], str]:
 
 def _dumb_reader(product: Product) -> Callable[[], str]:
     """A terminal that cannot move the cursor gets no escapes."""
-    return lambda: input(f'{product.name}> ')
+    def read_line() -> str:
+        try:
+            return input(f'{product.name}> ')
+        except (KeyboardInterrupt, EOFError):
+            print()
+            raise
+    return read_line
 
 
 def history_file(product: Product) -> str:

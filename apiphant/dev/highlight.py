@@ -15,7 +15,8 @@ from .client import Reply
 LEVELS = {'DEBUG': 'brightblack', 'INFO': 'green', 'WARNING': 'yellow', 'ERROR': 'red', 'CRITICAL': 'red'}
 LOG = re.compile(r'(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)(?P<time> \d\d:\d\d:\d\d)(?P<text> .*)', re.DOTALL)
 FRAME = re.compile(r'(?P<bars>[ |+-]*)File "(?P<path>[^"]*)", line (?P<line>\d+)(?P<rest>.*)', re.DOTALL)
-ERROR = re.compile(r'(?P<bars>[ |+-]*)(?P<name>[A-Za-z_][\w.]*)(?P<text>: .*|\n?)', re.DOTALL)
+BARS = re.compile(r'((?: *[|+] )?)(.*)', re.DOTALL)
+ERROR = re.compile(r'(?P<name>[A-Za-z_](?:[\w.]|<locals>)*)(?P<text>: .*|\n?)', re.DOTALL)
 
 
 def reply(answer: Reply, is_colour: bool) -> str:
@@ -32,6 +33,7 @@ def body(content: bytes, is_colour: bool) -> str:
         text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return text
+    text = text.encode('utf-8', 'backslashreplace').decode()
     return highlight(text, JsonLexer(), TerminalFormatter()).rstrip('\n') if is_colour else text
 
 
@@ -63,14 +65,17 @@ class Painter:
         return self._of_traceback(line) if self._in_traceback else line
 
     def _of_traceback(self, line: str) -> str:
-        """Source, the marks below it, or the error that ends it."""
-        if line.startswith('    '):
-            return colorize('red', line.rstrip('\n')) + '\n' if not line.strip(' ^~\n') else _python(line)
-        error = ERROR.match(line)
-        if not error or line.startswith(('Traceback', '  ')):
+        """Source, the marks below it, or the error that ends it; in a group of errors, all behind bars."""
+        match = BARS.fullmatch(line)
+        assert match is not None  # it matches anything
+        bars, text = match.groups()
+        if text.startswith('    '):
+            return bars + (colorize('red', text.rstrip('\n')) + '\n' if not text.strip(' ^~\n') else _python(text))
+        error = ERROR.fullmatch(text)
+        if not error:
             return line
-        self._in_traceback = False
-        return f'{error["bars"]}{colorize("red", error["name"])}{error["text"]}'
+        self._in_traceback = bool(bars)
+        return f'{bars}{colorize("red", error["name"])}{error["text"]}'
 
 
 def _python(line: str) -> str:

@@ -18,7 +18,7 @@ from importlib import import_module
 from .. import address, product
 from ..address import Address
 from ..product import Product
-from .client import Reply, post
+from .client import CallError, Reply, post
 from .command import Call, Effect, Use, interpret, versions_of
 from .supervise import Supervisor
 from .watch import Watcher
@@ -44,6 +44,8 @@ class Session:
 
     def interpret(self, line: str) -> Effect:
         """The effect of a line, already had where it is only the session's. Raises BadLine."""
+        if line.strip():
+            self.supervisor.settled.wait()
         effect = interpret(line, self.version, self.supervisor.routes)
         if isinstance(effect, Use):
             self._version = effect.version
@@ -51,6 +53,8 @@ class Session:
 
     def call(self, call: Call) -> Reply:
         """Raises CallError."""
+        if self.supervisor.is_waiting:
+            raise CallError('no answer: the app process does not start; it is tried again when a file is saved')
         return post(self.address, call.path, json.dumps(call.request).encode())
 
     def settle(self) -> None:
@@ -73,7 +77,6 @@ def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool)
         if lines is None and sys.stdin.isatty() and sys.stdout.isatty():
             return int(import_module('apiphant.dev.console').run(found, listener))
         with started(found, listener, _to_stderr) as session:
-            session.supervisor.ready.wait()
             return int(import_module('apiphant.dev.script').run(session, sys.stdin if lines is None else lines))
 
 

@@ -32,13 +32,16 @@ class Supervisor:
     def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None], say: Callable[[str], None]) -> None:
         self.routes: list[str] = []
         self.ready = threading.Event()
+        self.settled = threading.Event()  # ready, or known not to become it
         self._product = product
         self._listener = listener
         self._write = write
         self._say = say
         self._changed = threading.Event()
         self._answered = threading.Event()
+        self.is_waiting = False  # for a change, since the app died while it started
         self._leaving = False
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: an app that starts has no handler yet, and should not die of it
         self._app = App(product, listener, write)
         threading.Thread(target=self._watch_over, name='supervisor', daemon=True).start()
 
@@ -77,16 +80,22 @@ class Supervisor:
         if 'ready' in message:
             self.routes = [str(route) for route in message['ready']]  # type: ignore[attr-defined]
             self.ready.set()
+            self.settled.set()
 
     def _replace(self) -> None:
         """An app that never was ready would only die again: that waits for a change."""
         how = self._app.wait()
         was_ready = self.ready.is_set()
         self.ready.clear()
+        self.settled.clear()
         if not was_ready:
             self._say(f'The app process {how} while it started. It is started again when a file is saved.')
             self._changed.clear()
+            self.is_waiting = True
+            self.settled.set()
             self._changed.wait()
+            self.is_waiting = False
+            self.settled.clear()
         else:
             self._say(f'The app process {how}. Starting it again.')
         if not self._leaving:
@@ -156,6 +165,7 @@ class Pump(threading.Thread):
         self._source = source
         self._write = write
         self._is_idle = threading.Event()
+        self._is_idle.set()
         self.start()
 
     def run(self) -> None:
