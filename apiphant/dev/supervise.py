@@ -14,6 +14,7 @@ import threading
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable
 from fcntl import ioctl
+from select import select
 from struct import unpack
 from termios import FIONREAD
 from time import monotonic, sleep
@@ -172,7 +173,6 @@ class Pump(threading.Thread):
         decoder = getincrementaldecoder('utf-8')('replace')
         rest = ''
         while chunk := self._read():
-            self._is_idle.clear()
             lines, newline, rest = (rest + decoder.decode(chunk)).rpartition('\n')
             if newline:
                 self._write(lines + newline)
@@ -182,6 +182,9 @@ class Pump(threading.Thread):
         os.close(self._source)
 
     def _read(self) -> bytes:
+        """What comes next; idle is over while it is still in the pipe, so that `settle` sees it in one place or the other."""
+        select([self._source], [], [])
+        self._is_idle.clear()
         return os.read(self._source, CHUNK)
 
     def settle(self, seconds: float) -> None:
