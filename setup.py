@@ -21,7 +21,10 @@ setup(
     python_requires='>=3.11',
     install_requires=[
         'gevent>=25.5',
+        'gunicorn>=25.1',
+        'httptools>=0.6.4',
         'msgspec>=0.19',
+        'packaging',  # gunicorn's gevent worker imports it and does not say so
         'prompt_toolkit>=3.0.50',
         'pygments>=2.18',
         'requests>=2.31',
@@ -31,11 +34,9 @@ setup(
         'cluster': ['celery>=5.4', 'celery-redbeat>=2.2', 'redis>=5.0'],
         'test': [
             'build',
-            'gunicorn>=23.0',
             'hypothesis>=6.100',
             'multipart>=1.2',
             'mypy>=1.14',
-            'packaging',  # gunicorn's gevent worker imports it and does not say so
             'pexpect>=4.9',
             'pyte>=0.8.2',
             'pytest>=8.0',

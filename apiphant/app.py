@@ -8,16 +8,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable
-from http import HTTPMethod
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import msgspec
 
-from .request import Request
+from .options import MAX_BODY
+from .request import Request, convert
 from .routing import Action, Routes
 from .validation import ApiError, BadRequest, status_line
 
-MAX_BODY = 1024 * 1024  # bytes, as nginx has it
 NOT_AN_OBJECT = 'Request content should be JSON Object'
 INTERNAL_ERROR = {'error': status_line(500)}
 WITHOUT_BODY = (204, 205, 304)
@@ -31,10 +30,20 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def raw_environ(handler: Handler) -> Handler:
-    """The handler gets the WSGI environ in place of the request, for any method."""
-    handler.is_raw_environ = True  # type: ignore[attr-defined]
-    return handler
+@overload
+def raw_environ(handler: Handler, /) -> Handler: ...
+@overload
+def raw_environ(*, max_body: int | None = None) -> Callable[[Handler], Handler]: ...
+def raw_environ(handler: Handler | None = None, /, *, max_body: int | None = None) -> Handler | Callable[[Handler], Handler]:
+    """The handler gets the WSGI environ in place of the request, for any method.
+
+    `@raw_environ(max_body=200 * 1024 * 1024)` lets it read larger bodies than the server takes else, in bytes.
+    """
+    def decorate(handler: Handler) -> Handler:
+        handler.is_raw_environ = True  # type: ignore[attr-defined]
+        handler.max_body = max_body  # type: ignore[attr-defined]
+        return handler
+    return decorate(handler) if handler else decorate
 
 
 def raw_response(handler: Handler) -> Handler:
@@ -51,14 +60,17 @@ def parse(body: bytes) -> Request:
         raise BadRequest(NOT_AN_OBJECT) from None
     if not isinstance(content, dict):
         raise BadRequest(NOT_AN_OBJECT)
-    return Request(content)
+    request: Request = convert(content)
+    return request
 
 
 def answer(routes: Routes, method: str, path: str, body: bytes) -> tuple[int, Any]:
     """The status and the object that a call is answered with. Raises nothing."""
     try:
-        action = find(routes, path)
-        if method != HTTPMethod.POST:
+        action = routes.get(path)
+        if action is None:
+            raise ApiError(404)
+        if method != 'POST':
             raise ApiError(501)
         return 200, _call(action, parse(body))
     except ApiError as error:
@@ -68,12 +80,9 @@ def answer(routes: Routes, method: str, path: str, body: bytes) -> tuple[int, An
         return 500, INTERNAL_ERROR
 
 
-def find(routes: Routes, path: str) -> Action:
-    """Raises ApiError 404."""
-    action = routes.get(path)
-    if action is None:
-        raise ApiError(404)
-    return action
+def reply(routes: Routes, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+    """The status and the body to send. Raises nothing."""
+    return encode(path, *answer(routes, method, path, body))
 
 
 def encode(path: str, status: int, content: Any) -> tuple[int, bytes]:
@@ -111,19 +120,20 @@ class Application:
         path = environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', '')
         action = self.routes.get(path)
         if action is not None and action.is_raw:
-            return _answer_raw(action, path, environ, start_response)
+            return answer_raw(action, path, environ, start_response)
         return _send(path, environ, start_response, *self._answer(path, environ))
 
     def _answer(self, path: str, environ: Environ) -> tuple[int, Any]:
         method = environ['REQUEST_METHOD']
         try:
-            body = _read(environ) if method == HTTPMethod.POST and path in self.routes else b''
+            body = _read(environ) if method == 'POST' and path in self.routes else b''
         except ApiError as error:
             return error.status, {'error': error.error}
         return answer(self.routes, method, path, body)
 
 
-def _answer_raw(action: Action, path: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+def answer_raw(action: Action, path: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """The WSGI answer of an action with raw_environ or raw_response or both. Raises nothing."""
     try:
         subject = environ if action.raw_environ else parse(_read(environ))
         if action.raw_response:
@@ -133,15 +143,14 @@ def _answer_raw(action: Action, path: str, environ: Environ, start_response: Sta
         status, content = error.status, {'error': error.error}
     except BaseException:
         log.exception('%s %s failed:', environ['REQUEST_METHOD'], path)
-        status, content = 500, INTERNAL_ERROR
-        return _send(path, environ, start_response, status, content, sys.exc_info())
-    return _send(path, environ, start_response, status, content)
+        return _send(path, environ, start_response, 500, INTERNAL_ERROR, sys.exc_info())
+    return _send(path, environ, start_response, status, content, sys.exc_info())
 
 
 def _send(path: str, environ: Environ, start_response: StartResponse, status: int, content: Any, *exc_info: Any) -> list[bytes]:
     status, body = encode(path, status, content)
     start_response(status_line(status), headers_of(status, body), *exc_info)
-    return [] if environ['REQUEST_METHOD'] == HTTPMethod.HEAD else [body]
+    return [] if environ['REQUEST_METHOD'] == 'HEAD' else [body]
 
 
 def _read(environ: Environ) -> bytes:

@@ -1,7 +1,8 @@
 """The commands `apiphant` and `apiphant-background`: arguments to one call.
 
-An executable patches, and here is where. What a command needs is imported when it is known which one it is: the
-console must not pay for gevent (0.17 s), and production never sees the console.
+An executable patches, and here is where; but for the server, whose workers patch themselves once they are forked. What a
+command needs is imported when it is known which one it is: the console must not pay for gevent (0.17 s), and production
+never sees the console.
 """
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NoReturn
 
-from . import __version__, address, logs
+from . import __version__, address, logs, options
 from .address import Address, AddressError
+from .options import BadVariable
 from .product import BrokenProduct, ProductError
 
 USAGE = 2
@@ -24,6 +26,7 @@ SERVE_EPILOG = """commands:
   "apiphant COMMAND --help" tells more. A product that is called like a command is given as ./dev
 
 environment:
+  APIPHANT_WORKERS and so on: each option of the server has a variable
   NO_COLOR                  no colours in the console
 """
 
@@ -45,8 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 def background(arguments: list[str] | None = None) -> int:
     """The command `apiphant-background`. Returns the exit status."""
     parser = _parser('apiphant-background', 'Run the background tasks of a product on this machine.')
-    options = parser.parse_args(arguments)
-    return _run(_patched, 'background:run', options.product)
+    return _run(_patched, 'background:run', parser.parse_args(arguments).product)
 
 
 def _serve(words: list[str]) -> int:
@@ -54,8 +56,9 @@ def _serve(words: list[str]) -> int:
     parser.epilog = SERVE_EPILOG
     _add_address(parser)
     parser.add_argument('--version', action='version', version=f'apiphant {__version__}')
-    options = parser.parse_args(words)
-    return _run(_patched, 'server:serve', options.product, options.address)
+    options.add_to(parser)
+    given = vars(parser.parse_args(words))
+    return _run(_plain, 'server:serve', given.pop('product'), given.pop('address'), **given)
 
 
 def _check(words: list[str]) -> int:
@@ -69,8 +72,8 @@ def _dev(words: list[str]) -> int:
     how = parser.add_mutually_exclusive_group()
     how.add_argument('-c', dest='lines', metavar='LINE', action='append', help='run a line and leave, exit 1 if a call failed; repeatable')
     how.add_argument('--no-console', action='store_true', help='serve and reload until signalled, no prompt')
-    options = parser.parse_args(words)
-    return _run(_plain, 'dev.session:run', options.product, options.address, lines=options.lines, no_console=options.no_console)
+    given = parser.parse_args(words)
+    return _run(_plain, 'dev.session:run', given.product, given.address, lines=given.lines, no_console=given.no_console)
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {'check': _check, 'dev': _dev}
@@ -98,7 +101,7 @@ def _run(call: Callable[..., Any], *arguments: Any, **options: Any) -> int:
     """Failing to start is one line, and the user's own traceback when it is their code."""
     try:
         return call(*arguments, **options) or 0
-    except (ProductError, AddressError) as error:
+    except (ProductError, AddressError, BadVariable) as error:
         if isinstance(error, BrokenProduct):
             print(*map(logs.format_error, error.errors.values()), sep='\n\n', file=sys.stderr)
         print(f'apiphant: {error}', file=sys.stderr)

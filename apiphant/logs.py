@@ -5,7 +5,7 @@ import importlib
 import logging
 import os
 import traceback
-from types import TracebackType
+from types import FrameType, TracebackType
 
 FORMAT = '%(levelname)s at %(module)s.%(funcName)s:%(lineno)d [%(asctime)s] %(message)s'
 SHORT_FORMAT = '%(levelname)s %(asctime)s %(message)s'
@@ -14,13 +14,13 @@ HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 OURS = (HERE, '<frozen importlib', os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep)
 
 
-def setup(is_short: bool = False) -> None:
+def setup(is_short: bool = False, level: str = 'info') -> None:
     """For executables: log to standard error; short lines are for a person who looks on."""
     handler = logging.StreamHandler()
     handler.setFormatter(Formatter(SHORT_FORMAT, SHORT_TIME) if is_short else Formatter(FORMAT))
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(level.upper())
 
 
 class Formatter(logging.Formatter):
@@ -39,3 +39,9 @@ def format_error(error: BaseException) -> str:
         part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(OURS)]
         pending += [linked for linked in (part.__cause__, part.__context__, *(part.exceptions or ())) if linked is not None]
     return ''.join(shown.format()).rstrip()
+
+
+def format_stack(frame: FrameType | None) -> str:
+    """Where code is, as a traceback shows it, less the frames of apiphant."""
+    stack = traceback.extract_stack(frame)
+    return ''.join(traceback.format_list([part for part in stack if not part.filename.startswith(OURS)])).rstrip()

@@ -38,7 +38,7 @@ class Request(dict[str, Any]):
             raise AttributeError(f'the request has no {name!r}', name=name, obj=self) from None
 
     def __setitem__(self, key: str, value: Any) -> None:
-        super().__setitem__(key, convert(value))
+        super().__setitem__(key, convert(value) if type(value) in CONTAINERS else value)
 
     def __dir__(self) -> Iterable[str]:
         return [*super().__dir__(), *(key for key in self if isinstance(key, str))]
@@ -60,7 +60,7 @@ class Request(dict[str, Any]):
 
     def copy(self) -> Self:
         """A shallow copy, as of a dict, of the same kind."""
-        new = type(self)()
+        new = type(self).__new__(type(self))
         dict.update(new, self)
         return new
 
@@ -76,17 +76,15 @@ def _key(name: str) -> str:
 
 
 def convert(value: Any) -> Any:
-    """The value with each plain dict in it, at any depth of dicts and lists, as a `Request`.
+    """The dict or list with each plain dict in it, at any depth of dicts and lists, as a `Request`.
 
     Works down a list of what is left to do instead of calling itself: a client chooses the depth.
     """
-    if type(value) not in CONTAINERS:
-        return value
     root = _shell(value)
     pending = [root]
     while pending:
         container = pending.pop()
-        for key, item in list(container.items()) if isinstance(container, dict) else enumerate(container):
+        for key, item in container.items() if isinstance(container, dict) else enumerate(container):
             if type(item) in CONTAINERS:
                 new = _shell(item)
                 _put(container, key, new)
@@ -98,7 +96,7 @@ def _shell(item: Any) -> Any:
     """The same container, not looked into yet, of the kind that it is to become."""
     if type(item) is list:
         return item.copy()
-    new = Request()
+    new = Request.__new__(Request)
     dict.update(new, item)
     return new
 

@@ -38,10 +38,11 @@ class PassedOver:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a URL calls."""
+    """What a URL calls. `max_body` is the handler's own limit in bytes, None for the server's."""
     handler: Callable[..., Any]
     raw_environ: bool = False
     raw_response: bool = False
+    max_body: int | None = None
 
     @property
     def is_raw(self) -> bool:
@@ -113,11 +114,13 @@ def actions_of(module: ModuleType) -> dict[str, Action]:
     for name, handler in found.items():
         if inspect.iscoroutinefunction(handler):
             raise TypeError(f'{module.__name__}.{name} is an async function: on gevent a plain "def {name}" waits without blocking others')
-    return {name: Action(handler, *map(bool, _flags(handler))) for name, handler in found.items()}
+    return {name: _action(handler) for name, handler in found.items()}
 
 
-def _flags(handler: Callable[..., Any]) -> tuple[Any, Any]:
-    return getattr(handler, 'is_raw_environ', False), getattr(handler, 'is_raw_response', False)
+def _action(handler: Callable[..., Any]) -> Action:
+    """What the decorators raw_environ and raw_response have noted."""
+    is_raw = (getattr(handler, 'is_raw_environ', False), getattr(handler, 'is_raw_response', False))
+    return Action(handler, *is_raw, getattr(handler, 'max_body', None))
 
 
 def load(targets: Iterable[Target]) -> tuple[list[tuple[Target, Mapping[str, Action]]], list[tuple[Target, BaseException]]]:

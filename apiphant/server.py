@@ -1,31 +1,22 @@
-"""Serve a product: `serve()` with a server of our own, `application()` to any WSGI server.
+"""Serve a product: `serve()` with the server of our own, `application()` to any WSGI server.
 
 Public names: serve, application, raw_environ, raw_response.
 """
 from __future__ import annotations
 
-import logging
-import signal
+import os
 import socket
 from pathlib import Path
+from typing import Any
 
-import gevent
-from gevent.event import Event
 from gevent.monkey import is_module_patched
-from gevent.pool import Pool
-from gevent.pywsgi import LoggingLogAdapter, WSGIServer
 
-from . import address, product, routing
-from .address import Address
+from . import address, logs, options, product
+from .address import Address, AddressError
 from .app import Application, raw_environ, raw_response
-from .product import BrokenProduct, Product
-from .routing import Routes
+from .worker import Service, load
 
 __all__ = ('application', 'raw_environ', 'raw_response', 'serve')
-
-GRACEFUL_TIMEOUT = 8.0  # seconds that running requests get when the server is told to stop
-
-log = logging.getLogger(__name__)
 
 
 def application(path: str | Path) -> Application:
@@ -38,45 +29,28 @@ def application(path: str | Path) -> Application:
     return Application(load(product.find(path)))
 
 
-def load(found: Product) -> Routes:
-    """Import all targets of a product. Raises ProductError, BrokenProduct."""
-    product.add_to_path(found)
-    loaded, broken = routing.load(routing.scan(found)[0])
-    if broken:
-        raise BrokenProduct({target.module: error for target, error in broken})
-    return routing.routes_of(loaded)
+def serve(path: str | Path, listen: str | Address = address.DEFAULT, **given: Any) -> None:
+    """Serve the product in the folder `path` on an address until SIGTERM or SIGINT, then leave with SystemExit.
 
-
-def serve(path: str | Path, listen: str | Address = address.DEFAULT) -> None:
-    """Serve the product in the folder `path` on an address until SIGTERM or SIGINT. The process should be monkey-patched.
-
-    Raises ProductError, BrokenProduct, AddressError, and RuntimeError in a process that is not patched.
+    Options are those of the command `apiphant`: `workers=2`, `access_log='-'`; from APIPHANT_* where they are not given.
+    The worker processes patch themselves, and import the product after that; this process should not be patched.
+    Raises ProductError, AddressError, BadVariable, and RuntimeError in a process that is patched.
     """
-    if not is_module_patched('socket'):
-        raise RuntimeError('serve() needs gevent in charge: run "from gevent import monkey; monkey.patch_all()" first of all')
+    if is_module_patched('socket'):
+        raise RuntimeError('serve() forks workers that patch themselves: call it in a process that is not patched')
     found = product.find(path)
-    with address.listen(address.parse(listen) if isinstance(listen, str) else listen) as listener:
-        routes = load(found)
-        log.info('Serving %s: %s on %s', found.name, _count(len(routes), 'action'), address.of(listener).url)
-        run(start(listener, Application(routes)), signal.SIGTERM, signal.SIGINT)
+    chosen = options.resolve(given, os.environ)
+    logs.setup(level=chosen['log_level'])
+    listener = _inherited(chosen['fd']) if chosen['fd'] is not None else address.listen(address.parse(listen) if isinstance(listen, str) else listen)
+    Service(found, listener.detach(), chosen).run()
 
 
-def start(listener: socket.socket, app: Application) -> WSGIServer:
-    """A server that accepts from now on."""
-    server = WSGIServer(listener, app, spawn=Pool(), log=None, error_log=LoggingLogAdapter(log, logging.ERROR))
-    server.start()
-    return server
-
-
-def run(server: WSGIServer, *numbers: int) -> None:
-    """Until one of the signals comes; then running requests are given time to end."""
-    stopped = Event()
-    for number in numbers:
-        gevent.signal_handler(number, stopped.set)
-    stopped.wait()
-    log.info('Stopping')
-    server.stop(GRACEFUL_TIMEOUT)
-
-
-def _count(number: int, noun: str) -> str:
-    return f'{number} {noun}{"" if number == 1 else "s"}'
+def _inherited(descriptor: int) -> socket.socket:
+    """Raises AddressError."""
+    try:
+        listener = socket.socket(fileno=os.dup(descriptor))
+        if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise AddressError(f'descriptor {descriptor} is a socket that does not listen')
+        return listener
+    except OSError as error:
+        raise AddressError(f'descriptor {descriptor} is no socket to listen on: {(error.strerror or str(error)).lower()}') from None

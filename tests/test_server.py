@@ -179,7 +179,7 @@ def test_system_exit_in_handler(serving):
 
 def test_says_what_it_serves(shop):
     with production(shop) as running:
-        assert re.search(r'INFO at server\.serve:\d+ \[.*\] Serving shop: 13 actions on http://127.0.0.1:\d+', running.text)
+        assert re.search(r'INFO at worker\._say_serving:\d+ \[.*\] Serving shop: 13 actions on http://127.0.0.1:\d+, 1 worker', running.text)
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
@@ -192,9 +192,17 @@ def test_stops_gracefully(shop, number):
         assert b'{"slept":0.5}' in b''.join(iter(lambda: connection.recv(4096), b''))
 
 
-def test_serve_needs_patching(shop):
-    done = run_cli(str(shop), module='tests.unpatched')
-    assert 'RuntimeError: serve() needs gevent in charge' in done.stderr
+def test_serve_from_a_program(shop):
+    with Server('-m', 'tests.program', str(shop), '2') as running:
+        assert running.post('/api/v1/other/read') == (200, {'slept': 0})
+        assert '2 workers' in running.text
+        assert running.end() == 0
+
+
+def test_serve_in_patched_program(shop):
+    done = run_cli(str(shop), 'patched', module='tests.program')
+    assert done.returncode == 1
+    assert 'RuntimeError: serve() forks workers that patch themselves: call it in a process that is not patched' in done.stderr
 
 
 def test_application_is_for_any_server(shop):

@@ -16,10 +16,14 @@ import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
 
-from .. import logs, product, server
+from .. import logs, product
+from ..acceptor import Acceptor
 from ..app import Application
+from ..connection import Settings
 from .control import Channel
 from .reload import Reloader
+
+GRACEFUL_TIMEOUT = 8.0  # seconds
 
 
 def main(path: str, control: int, listener: int, lifeline: int) -> None:
@@ -45,11 +49,15 @@ class AppProcess:
 
     def run(self, listener: socket.socket) -> None:
         self._reloader.start()
-        serving = server.start(listener, self._app)
+        acceptor = Acceptor(listener, self._app, Settings())
+        acceptor.start()
         self._tell_routes()
         gevent.spawn(self._listen)
         gevent.spawn(self._reload_forever)
-        server.run(serving, signal.SIGTERM)
+        stopped = Event()
+        gevent.signal_handler(signal.SIGTERM, stopped.set)
+        stopped.wait()
+        acceptor.stop(GRACEFUL_TIMEOUT)
 
     def _tell_routes(self) -> None:
         self._channel.send(ready=self._reloader.routes)

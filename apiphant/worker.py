@@ -1,0 +1,210 @@
+"""Processes: gunicorn's arbiter, with a worker that serves through our own connections.
+
+What differs from gunicorn: code that cannot be imported never ends a service that runs. A HUP tries the import in a
+process of its own first, and a worker that cannot start later waits and is tried again.
+"""
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any
+
+import gevent
+from gevent import monkey
+from gevent.event import Event
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter as GunicornArbiter
+from gunicorn.glogging import Logger as GunicornLogger
+from gunicorn.sock import ssl_context
+from gunicorn.workers.ggevent import GeventWorker
+
+from . import access, address, logs, product, routing
+from .acceptor import Acceptor
+from .app import Application
+from .connection import Settings
+from .http1 import Message
+from .options import OPTIONS
+from .product import BrokenProduct, Product
+from .routing import Routes
+
+QUICK = 1.0  # seconds that running requests get on SIGINT
+PAUSE = 1.0  # seconds that a worker that cannot start waits before it leaves, to be tried again
+
+log = logging.getLogger(__name__)
+
+
+def load(found: Product) -> Routes:
+    """Import all targets of a product. Raises ProductError, BrokenProduct."""
+    product.add_to_path(found)
+    loaded, broken = routing.load(routing.scan(found)[0])
+    if broken:
+        raise BrokenProduct({target.module: error for target, error in broken})
+    return routing.routes_of(loaded)
+
+
+class Service(BaseApplication):  # type: ignore[misc]
+    """A product for gunicorn, with our options and the descriptor to listen on."""
+
+    def __init__(self, found: Product, descriptor: int, options: dict[str, Any]) -> None:
+        self.product = found
+        self.options = options
+        self._descriptor = descriptor
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = {option.gunicorn: self.options[option.key] for option in OPTIONS if option.gunicorn}
+        fixed = {'bind': f'fd://{self._descriptor}', 'worker_class': Worker, 'logger_class': Logger, 'control_socket_disable': True}
+        for name, value in {**settings, **fixed}.items():
+            if value is not None:
+                self.cfg.set(name, value)
+
+    def load(self) -> Application:
+        return Application(load(self.product))
+
+    def run(self) -> None:
+        Arbiter(self).run()
+
+
+class Logger(GunicornLogger):  # type: ignore[misc]
+    """gunicorn's own words are for debugging; warnings and errors look like ours."""
+
+    error_fmt = logs.FORMAT
+    datefmt = None
+
+    def info(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        self.debug(msg, *args, **kwargs)
+
+
+class Arbiter(GunicornArbiter):  # type: ignore[misc]
+    """The master process."""
+
+    def reload(self) -> None:
+        if self._can_import():
+            log.info('Starting workers with the new code')
+            super().reload()
+        else:
+            log.error('The new code cannot be imported: the workers go on with the old')
+
+    def _can_import(self) -> bool:
+        """Try it in a process of its own, which is ended if it takes longer than a worker may."""
+        pid = os.fork()
+        if not pid:
+            _try_import(self.app)
+        end = time.monotonic() + (self.timeout or 3600)
+        while time.monotonic() < end:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                return status == 0
+            time.sleep(0.02)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return False
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        super().halt(None, 1 if exit_status else 0)
+
+
+def _try_import(service: Service) -> None:
+    """In the forked process: leave with 0 if the product can be imported, else say why."""
+    status = 1
+    try:
+        for number in GunicornArbiter.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        monkey.patch_all()
+        load(service.product)
+        status = 0
+    except BrokenProduct as error:
+        _say_broken(error)
+    except BaseException:
+        log.exception('The product cannot be imported:')
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _say_broken(error: BrokenProduct) -> None:
+    print(*map(logs.format_error, error.errors.values()), f'apiphant: {error}', sep='\n', file=sys.stderr, flush=True)
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    """A process that serves."""
+
+    server_class = Acceptor
+
+    def load_wsgi(self) -> None:
+        """The product's code is the only thing that may fail here."""
+        try:
+            super().load_wsgi()
+        except (BrokenProduct, product.ProductError) as error:
+            if isinstance(error, BrokenProduct):
+                _say_broken(error)
+            if self.age <= self.cfg.workers:
+                sys.exit(GunicornArbiter.WORKER_BOOT_ERROR)
+            log.error('A worker could not start; it is tried again')
+            time.sleep(PAUSE)
+            sys.exit(1)
+
+    def run(self) -> None:
+        self._stopped = Event()
+        self._grace = self.cfg.graceful_timeout
+        gevent.signal_handler(signal.SIGTERM, self._stopped.set)
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            gevent.signal_handler(number, self._hurry)
+        self._acceptors = [self._acceptor(listener.sock) for listener in self.sockets]
+        for acceptor in self._acceptors:
+            acceptor.start()
+        self._say_serving()
+        self._wait()
+        for acceptor in self._acceptors:
+            acceptor.stop(self._grace)
+
+    def _hurry(self) -> None:
+        self._grace = min(self._grace, QUICK)
+        self._stopped.set()
+
+    def patch(self) -> None:
+        """Before the product is imported, and after the fork."""
+        monkey.patch_all()
+
+    def _acceptor(self, listener: Any) -> Acceptor:
+        options = self.app.options
+        settings = Settings(
+            keep_alive=options['keep_alive'], max_body=options['max_body'], trusted=access.trusted_peers(options['forwarded_allow_ips']),
+            access=self._log_access if self.cfg.accesslog else None)
+        batch = 1 if self.cfg.workers > 1 else 64
+        tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
+        return Acceptor(listener, self.wsgi, settings, max_connections=options['max_connections'], batch=batch, tls=tls)
+
+    def _say_serving(self) -> None:
+        if self.age == 1:
+            place = address.of(self.sockets[0].sock).url.replace('http:', 'https:' if self.cfg.is_ssl else 'http:')
+            actions, workers = count(len(self.wsgi.routes), 'action'), count(self.cfg.workers, 'worker')
+            log.info('Serving %s: %s on %s, %s', self.app.product.name, actions, place, workers)
+
+    def _wait(self) -> None:
+        """Until the worker is told to stop, has answered enough, or its master is gone."""
+        while self.alive and not self._stopped.wait(1.0):
+            self.notify()
+            if sum(acceptor.answered for acceptor in self._acceptors) >= self.max_requests:
+                return
+
+    def _log_access(self, message: Message, status: int, size: int, seconds: float, client: str) -> None:
+        self.log.access_log.info('%s', access.line(message, status, size, seconds, client))
+
+    def handle_abort(self, number: int, frame: FrameType | None) -> None:
+        """The master found this worker stuck: say in what."""
+        running = next((message for acceptor in self._acceptors if (message := acceptor.running)), None)
+        where = ''.join(logs.format_stack(frame))
+        log.error('A worker was stuck in %s and is replaced:\n%s', f'{running.method} {running.path}' if running else 'no request', where)
+        self.alive = False
+        self._stopped.set()
+        sys.exit(1)
+
+
+def count(number: int, noun: str) -> str:
+    """'1 action', '2 actions'"""
+    return f'{number} {noun}{"" if number == 1 else "s"}'
