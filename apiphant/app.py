@@ -58,7 +58,7 @@ def parse(body: bytes) -> Request:
         content = _decode(body) if body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest(NOT_AN_OBJECT) from None
-    if not isinstance(content, dict):
+    if type(content) is not dict:
         raise BadRequest(NOT_AN_OBJECT)
     request: Request = convert(content)
     return request
@@ -72,7 +72,8 @@ def answer(routes: Routes, method: str, path: str, body: bytes) -> tuple[int, An
             raise ApiError(404)
         if method != 'POST':
             raise ApiError(501)
-        return 200, _call(action, parse(body))
+        content = action.handler(parse(body))
+        return 200, content if isinstance(content, dict) else _content(action, content)
     except ApiError as error:
         return error.status, {'error': error.error}
     except BaseException:
@@ -82,7 +83,8 @@ def answer(routes: Routes, method: str, path: str, body: bytes) -> tuple[int, An
 
 def reply(routes: Routes, method: str, path: str, body: bytes) -> tuple[int, bytes]:
     """The status and the body to send. Raises nothing."""
-    return encode(path, *answer(routes, method, path, body))
+    status, content = answer(routes, method, path, body)
+    return encode(path, status, content)
 
 
 def encode(path: str, status: int, content: Any) -> tuple[int, bytes]:
@@ -101,8 +103,8 @@ def headers_of(status: int, body: bytes) -> list[tuple[str, str]]:
     return [*headers, ('Allow', 'POST')] if status == 501 else headers
 
 
-def _call(action: Action, subject: Any) -> Any:
-    content = action.handler(subject)
+def _content(action: Action, content: Any) -> dict[str, Any]:
+    """What a handler returned, if that can be an answer. Raises TypeError."""
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -138,7 +140,7 @@ def answer_raw(action: Action, path: str, environ: Environ, start_response: Star
         subject = environ if action.raw_environ else parse(_read(environ))
         if action.raw_response:
             return action.handler(subject, start_response)  # type: ignore[no-any-return]
-        status, content = 200, _call(action, subject)
+        status, content = 200, _content(action, action.handler(subject))
     except ApiError as error:
         status, content = error.status, {'error': error.error}
     except BaseException:

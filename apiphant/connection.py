@@ -112,23 +112,20 @@ class Connection:
             self.close()
 
     def _take(self, data: bytes) -> None:
-        self._feed(data)
-        if self._waiting:
-            self._start()
-        elif self._parser and self._parser.awaits_continue:
-            self._send_continue()
-
-    def _feed(self, data: bytes) -> None:
         parser, is_new = self._parser, self._parser is None
         if parser is None:
             parser = self._parser = self._keeper.parsers.pop() if self._keeper.parsers else Parser()
             parser.owner = self
         parser.feed(data)
-        if parser.is_between:
+        if not (parser.is_in_head or parser.is_in_body or parser.is_over):
             self._keeper.parsers.append(parser)
             self._parser = None
         elif is_new and parser.is_in_head:
             self.deadline = time.monotonic() + HEAD_TIMEOUT
+        if self._waiting and self._greenlet is None:
+            self._start()
+        elif self._parser and parser.awaits_continue and self._greenlet is None:
+            self._send_continue()
 
     def _send_continue(self) -> None:
         assert self._parser
@@ -219,15 +216,14 @@ class Connection:
 
     def _answer(self, message: Message, keep: bool) -> tuple[int, int, bool]:
         """Status, bytes of the body, and whether the connection may be kept."""
+        action = message.action
         if message.refusal:
-            error = {'error': status_line(message.refusal.status)}
-            return self._send_json(message, *encode(message.path, message.refusal.status, error), keep=False)
-        if message.action is not None and message.action.is_raw:
-            return Responder(self, message, message.action, keep).run()
-        status, body = reply(self._keeper.app.routes, message.method, message.path, b''.join(message.body))
-        return self._send_json(message, status, body, keep=keep)
-
-    def _send_json(self, message: Message, status: int, body: bytes, *, keep: bool) -> tuple[int, int, bool]:
+            keep = False
+            status, body = encode(message.path, message.refusal.status, {'error': status_line(message.refusal.status)})
+        elif action is not None and (action.raw_environ or action.raw_response):
+            return Responder(self, message, action, keep).run()
+        else:
+            status, body = reply(self._keeper.app.routes, message.method, message.path, b''.join(message.body))
         if status == 200 and keep and message.version == '1.1':  # so it was a POST
             self.send(b'%b%d\r\n\r\n%b' % (self._keeper.ok, len(body), body))
         else:
@@ -289,7 +285,7 @@ class Connection:
         data = self._receive(left) if left > 0 else b''
         if not data:
             raise ClientLeft
-        self._feed(data)
+        self._take(data)
 
     def _receive(self, seconds: float) -> bytes:
         """What comes next; b'' at the end. Raises ClientLeft after so many seconds."""

@@ -99,11 +99,6 @@ class Parser:
         self._parser = HttpRequestParser(self)
 
     @property
-    def is_between(self) -> bool:
-        """Nothing of a next request is there."""
-        return not (self.is_in_head or self.is_in_body or self.is_over)
-
-    @property
     def awaits_continue(self) -> bool:
         """Whether the client waits to be told to send a body that is wanted."""
         return self.is_in_body and self._message.awaits_continue

@@ -82,8 +82,7 @@ def convert(value: Any) -> Any:
     """
     root = _shell(value)
     pending = [root]
-    while pending:
-        container = pending.pop()
+    for container in pending:  # grows while it is walked
         for key, item in container.items() if isinstance(container, dict) else enumerate(container):
             if type(item) in CONTAINERS:
                 new = _shell(item)
