@@ -52,6 +52,10 @@ def raw_response(handler: Handler) -> Handler:
     return handler
 
 
+class ClientLeft(Exception):
+    """The client is gone, or as good as: it sends nothing that it owes, or takes nothing. Nobody is left to be answered."""
+
+
 def parse(body: bytes) -> Request:
     """The request in a body: strict RFC 8259, exact integers. Raises BadRequest."""
     try:
@@ -135,7 +139,7 @@ class Application:
 
 
 def answer_raw(action: Action, path: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The WSGI answer of an action with raw_environ or raw_response or both. Raises nothing."""
+    """The WSGI answer of an action with raw_environ or raw_response or both. Raises ClientLeft."""
     try:
         subject = environ if action.raw_environ else parse(_read(environ))
         if action.raw_response:
@@ -143,6 +147,8 @@ def answer_raw(action: Action, path: str, environ: Environ, start_response: Star
         status, content = 200, _content(action, action.handler(subject))
     except ApiError as error:
         status, content = error.status, {'error': error.error}
+    except ClientLeft:
+        raise
     except BaseException:
         log.exception('%s %s failed:', environ['REQUEST_METHOD'], path)
         return _send(path, environ, start_response, 500, INTERNAL_ERROR, sys.exc_info())

@@ -19,12 +19,12 @@ from gevent.socket import wait_read, wait_write
 from greenlet import getcurrent, greenlet
 
 from .access import address_of, client_of
-from .app import Application, Environ, encode, headers_of, reply
+from .app import Application, ClientLeft, Environ, encode, headers_of, reply
 from .http1 import Message, Parser, Refusal
 from .options import MAX_BODY
 from .runner import Runner
 from .validation import status_line
-from .wsgi import ClientLeft, Responder
+from .wsgi import Responder
 
 CHUNK = 64 * 1024  # bytes
 HEAD_TIMEOUT = 30.0  # seconds for a whole head
@@ -192,6 +192,8 @@ class Connection:
         if is_kept:
             self.deadline = self._keeper.now + (HEAD_TIMEOUT if self._parser else self._keeper.settings.keep_alive)
             self._resume()
+            if self._parser and self._parser.awaits_continue:
+                self._send_continue()
         else:
             self.close()
 

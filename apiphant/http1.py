@@ -22,6 +22,8 @@ FIELDS = 100
 CHUNK_OVERHEAD = 8 * 1024  # bytes of chunk extensions and trailers together
 LONGEST_LENGTH = 15  # digits
 VERSIONS = ('1.1', '1.0')
+SLICE = 4 * 1024  # bytes that httptools is fed at once: what is counted by feeds is off by no more
+SLACK = 2 * SLICE  # what is between the names and values of a head, and that
 PLAIN_CHUNK = 24  # bytes that framing one chunk takes at the most without an extension
 
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::[0-9]*)?")
@@ -50,6 +52,7 @@ class Message:
     is_complete = False
     keep_alive = True
     expects_continue = False
+    offers_upgrade = False
     action: Action | None = None
     refusal: Refusal | None = None
 
@@ -79,7 +82,7 @@ class Parser:
     Once bytes are refused, what follows them is dropped.
     """
 
-    __slots__ = ('_body', '_fed', '_headers', '_message', '_overhead', '_parser', '_size', '_url',
+    __slots__ = ('_body', '_fed', '_headers', '_length', '_message', '_overhead', '_parser', '_size', '_url',
                  'is_in_body', 'is_in_head', 'is_over', 'on_body', 'on_url', 'owner')
 
     def __init__(self) -> None:
@@ -93,7 +96,8 @@ class Parser:
         self._body: list[bytes] = []
         self._fed = 0  # bytes in this feed
         self._size = 0  # bytes of this head in the feeds before
-        self._overhead = 0  # bytes of this body that frame it
+        self._overhead = 0  # bytes of this body that frame it, beyond what chunks need
+        self._length = 0  # the Content-Length
         self.on_url = self._url.append  # called by httptools: the less Python there, the better
         self.on_body = self._body.append
         self._parser = HttpRequestParser(self)
@@ -107,9 +111,16 @@ class Parser:
         self._message.expects_continue = False
 
     def feed(self, data: bytes) -> None:
+        if len(data) <= SLICE:
+            self._feed(data)
+        else:
+            for start in range(0, len(data), SLICE):
+                self._feed(data[start:start + SLICE])
+
+    def _feed(self, data: bytes) -> None:
         if self.is_over:
             return
-        was_in_body = self.is_in_body
+        before = self._message if self.is_in_body else None
         self._fed = len(data)
         try:
             self._parser.feed_data(data)
@@ -117,23 +128,32 @@ class Parser:
                 self._check_head(len(data))
             elif self.is_in_body:
                 size = self._take_body()
-                self._overhead += len(data) - size if was_in_body else 0
+                self._overhead = max(0, self._overhead + (len(data) - size if self._message is before else 0))
                 self._check_overhead()
-        except HttpParserUpgrade:  # no protocol is changed to; what follows is of the one that the client hoped for
-            self.is_over = True
+        except HttpParserUpgrade as left_off:
+            self._read_on(data[left_off.args[0]:])
         except Refusal as refusal:
             self.refuse(refusal)
         except HttpParserCallbackError as error:
             self.refuse(error.__context__ if isinstance(error.__context__, Refusal) else Refusal(400, str(error)))
         except HttpParserError as error:
-            self.refuse(Refusal(400, str(error)))
+            if not self._message.is_complete:  # else it is what follows the last request
+                self.refuse(Refusal(400, str(error)))
+
+    def _read_on(self, data: bytes) -> None:
+        """httptools leaves off where another protocol is offered. None is changed to: the body still belongs to the request, which is the last."""
+        message, self._parser = self._message, HttpRequestParser(Rest(self))
+        message.offers_upgrade = False
+        framing = b'Transfer-Encoding: chunked' if message.is_chunked else b'Content-Length: %d' % self._length
+        self._parser.feed_data(b'POST / HTTP/1.1\r\nConnection: close\r\n%b\r\n\r\n' % framing)
+        self._feed(data)
 
     def _check_head(self, size: int) -> None:
         """What httptools gathers before it calls back, a target or a header, has no bound of its own."""
         self._size += size
         if sum(map(len, self._url)) > REQUEST_LINE:
             raise Refusal(414, 'the request line is too long')
-        if self._size > REQUEST_LINE + HEADERS:
+        if self._size > REQUEST_LINE + HEADERS + SLACK:
             raise Refusal(431 if self._url else 414, 'the head is too large')
 
     def _check_overhead(self) -> None:
@@ -156,6 +176,8 @@ class Parser:
     def refuse(self, refusal: Refusal) -> None:
         """Take nothing more, and say so once."""
         self.is_over = True
+        if self.is_in_head and self._url:
+            self._message.method = self._parser.get_method().decode()
         self._message.refusal = refusal
         self._message.keep_alive = False
         assert self.owner
@@ -184,7 +206,10 @@ class Parser:
         self._url.clear()
         message.keep_alive = self._parser.should_keep_alive()
         message.path = path_of(message.method, message.target, message.version)
-        length = check_headers(message)
+        length = self._length = check_headers(message)
+        if message.offers_upgrade:
+            message.offers_upgrade = self._parser.should_upgrade()
+            message.keep_alive = message.keep_alive and not message.offers_upgrade
         if head > HEADERS:
             check_size(message)
         assert self.owner
@@ -193,9 +218,11 @@ class Parser:
             raise Refusal(413, 'the body is too large')
 
     def on_chunk_header(self) -> None:
-        self._overhead -= min(self._overhead, PLAIN_CHUNK)
+        self._overhead -= PLAIN_CHUNK
 
     def on_message_complete(self) -> None:
+        if self._message.offers_upgrade:
+            return
         if self._body:
             self._take_body()
         self.is_in_body = False
@@ -203,6 +230,15 @@ class Parser:
         self._message.is_complete = True
         assert self.owner
         self.owner.ended(self._message)
+
+
+class Rest:
+    """What httptools tells of a body whose head was read by another parser."""
+
+    def __init__(self, parser: Parser) -> None:
+        self.on_body = parser.on_body
+        self.on_chunk_header = parser.on_chunk_header
+        self.on_message_complete = parser.on_message_complete
 
 
 @lru_cache(maxsize=256)
@@ -272,6 +308,10 @@ def _check_expect(message: Message, value: bytes) -> None:
     message.expects_continue = message.version == '1.1'
 
 
+def _note_upgrade(message: Message, value: bytes) -> None:
+    message.offers_upgrade = True
+
+
 CHECKED: dict[bytes, Callable[[Message, bytes], None]] = {
     b'host': lambda message, value: None, b'content-length': lambda message, value: None,
-    b'transfer-encoding': _check_encoding, b'expect': _check_expect}
+    b'transfer-encoding': _check_encoding, b'expect': _check_expect, b'upgrade': _note_upgrade}

@@ -8,8 +8,8 @@ from typing import Any
 import gevent
 from gevent.socket import socket as GeventSocket  # noqa: N812
 
+from .app import ClientLeft
 from .connection import CHUNK, HEAD_TIMEOUT, SEND_TIMEOUT, Connection, Keeper
-from .wsgi import ClientLeft
 
 
 class TlsConnection(Connection):

@@ -13,21 +13,17 @@ from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 from wsgiref.util import FileWrapper
 
-from .app import Environ, answer_raw
+from .app import ClientLeft, Environ, answer_raw
 from .http1 import Message
 from .routing import Action
 from .validation import ApiError
 
 HOP_BY_HOP = frozenset(('connection', 'keep-alive', 'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'))
-STATUS = re.compile(r'[1-9][0-9]{2}(?: [^\x00-\x08\x0a-\x1f\x7f]*)?')
+STATUS = re.compile(r'[2-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?')
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-VALUE = re.compile(r'[^\x00-\x08\x0a-\x1f\x7f]*')
+VALUE = re.compile(r'[\t\x20-\x7e\x80-\xff]*')
 
 log = logging.getLogger(__name__)
-
-
-class ClientLeft(Exception):
-    """The client is gone, or as good as: it sends nothing that it owes, or takes nothing."""
 
 
 class Client(Protocol):
@@ -228,7 +224,7 @@ class Responder:
         return '\r\n'.join([f'HTTP/1.1 {self._line}', *headers, '']).encode('latin-1') + date + b'\r\n'
 
     def _send_all(self, result: Iterable[bytes]) -> None:
-        if self._line and self._length is None and isinstance(result, list | tuple):
+        if self._line and self._length is None and not self._is_head_sent and isinstance(result, list | tuple):
             self._length = sum(map(len, result))
         for data in result:
             if data:

@@ -88,15 +88,24 @@ def shop(tmp_path_factory):
         'shop/lib.py': 'NAME = "n"\n', 'shop/api/v1/_hidden.py': 'def read(request): return {}\n'}) / 'shop'
 
 
-@pytest.fixture(scope='module', params=['apiphant', 'gunicorn'])
-def serving(request, shop):
-    if request.param == 'apiphant':
-        with production(shop) as running:
-            yield running
-    else:
-        words = ['-m', 'gunicorn', '-k', 'gevent', '-b', '127.0.0.1:0', '--no-control-socket', f'apiphant.server:application({str(shop)!r})']
-        with Gunicorn(*words) as running:
-            yield running
+def under(name, product):
+    """The same product under one of three servers."""
+    if name == 'apiphant':
+        return production(product)
+    if name == 'pywsgi':
+        return Server('-m', 'tests.pywsgi', str(product))
+    return Gunicorn('-m', 'gunicorn', '-k', 'gevent', '-b', '127.0.0.1:0', '--no-control-socket', f'apiphant.server:application({str(product)!r})')
+
+
+@pytest.fixture(scope='module', params=['apiphant', 'gunicorn', 'pywsgi'])
+def server_name(request):
+    return request.param
+
+
+@pytest.fixture(scope='module')
+def serving(server_name, shop):
+    with under(server_name, shop) as running:
+        yield running
 
 
 class Gunicorn(Server):
@@ -108,10 +117,9 @@ class Gunicorn(Server):
         return found
 
 
-def test_sample_list(monkeypatch, serving, capsys):
-    """tests/myproduct's own list, against both servers."""
-    words = ['-m', 'gunicorn', '-k', 'gevent', '-b', '127.0.0.1:0', '--no-control-socket', f'apiphant.server:application({str(SAMPLE)!r})']
-    with (Gunicorn(*words) if isinstance(serving, Gunicorn) else production(SAMPLE)) as running:
+def test_sample_list(monkeypatch, server_name, capsys):
+    """tests/myproduct's own list."""
+    with under(server_name, SAMPLE) as running:
         from apiphant.test import config
         monkeypatch.setitem(config, 'port', running.port)
         exec(compile((SAMPLE / 'api/test.py').read_text(), 'test.py', 'exec'), {})
