@@ -29,6 +29,7 @@ BATCH = 64  # connections accepted before others get their turn
 SPARE = 32  # descriptors left for whatever else the process opens
 PAUSE = 0.2  # seconds without accepting when no more can be had
 SWEEP = 1.0  # seconds between looks for connections that have expired
+LATE = 0.05  # seconds for a request that is under way when it is time to stop
 QUIET = 60.0  # seconds between two warnings of the same
 
 log = logging.getLogger(__name__)
@@ -88,10 +89,12 @@ class Acceptor:
         """Close some of those that are idle longest; their deadlines are the nearest."""
         idle = sorted((connection for connection in self.connections if connection.is_idle), key=lambda connection: connection.deadline)
         for connection in idle[:max(1, len(idle) // 16)]:
-            connection.close()
+            connection.close_idle()
         return bool(idle)
 
     def _pause(self, why: str) -> None:
+        if self.is_stopping:
+            return
         self._watcher.stop()
         gevent.spawn_later(PAUSE, self._resume)
         if time.monotonic() - self._warned > QUIET:
@@ -115,9 +118,13 @@ class Acceptor:
     def stop(self, seconds: float) -> bool:
         """Accept no more, close what is idle, and wait for the rest. Returns whether all had the time to end; those that had not are cut."""
         self.is_stopping = True
+        self._watcher.stop()
+        self._accept()  # what was promised by the kernel already
         self._watcher.close()
+        self._listener.close()
+        gevent.sleep(LATE)
         for connection in [connection for connection in self.connections if not connection.is_answering]:
-            connection.close()
+            connection.close_idle()
         if self._wait(seconds):
             return True
         for connection in self.connections:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from . import __version__, address, logs, options
 from .address import Address, AddressError
-from .options import BadVariable
+from .options import BadOption
 from .product import BrokenProduct, ProductError
 
 USAGE = 2
@@ -101,7 +101,7 @@ def _run(call: Callable[..., Any], *arguments: Any, **options: Any) -> int:
     """Failing to start is one line, and the user's own traceback when it is their code."""
     try:
         return call(*arguments, **options) or 0
-    except (ProductError, AddressError, BadVariable) as error:
+    except (ProductError, AddressError, BadOption) as error:
         if isinstance(error, BrokenProduct):
             print(*map(logs.format_error, error.errors.values()), sep='\n\n', file=sys.stderr)
         print(f'apiphant: {error}', file=sys.stderr)

@@ -155,6 +155,13 @@ class Connection:
         if self._greenlet is not None:
             get_hub().loop.run_callback(self._greenlet.throw, error)
 
+    def close_idle(self) -> None:
+        """A request that came meanwhile is answered first."""
+        if self._parser is None:
+            self._read()
+        if self._greenlet is None:
+            self.close()
+
     def close(self) -> None:
         self._watcher.close()
         self.socket.close()
@@ -226,6 +233,7 @@ class Connection:
             return Responder(self, message, action, keep).run()
         else:
             status, body = reply(self._keeper.app.routes, message.method, message.path, b''.join(message.body))
+        keep = keep and not self._keeper.is_stopping
         if status == 200 and keep and message.version == '1.1':  # so it was a POST
             self.send(b'%b%d\r\n\r\n%b' % (self._keeper.ok, len(body), body))
         else:
@@ -253,6 +261,10 @@ class Connection:
 
     def date(self) -> bytes:
         return self._keeper.date
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._keeper.is_stopping
 
     def origin(self, message: Message) -> Environ:
         return self._keeper.origin_of(self, message)

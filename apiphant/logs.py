@@ -4,23 +4,50 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import select
 import traceback
 from types import FrameType, TracebackType
 
 FORMAT = '%(levelname)s at %(module)s.%(funcName)s:%(lineno)d [%(asctime)s] %(message)s'
 SHORT_FORMAT = '%(levelname)s %(asctime)s %(message)s'
 SHORT_TIME = '%H:%M:%S'
+POLL = select.poll  # as it is before gevent patches it
+PIECE = 4096  # bytes that a pipe takes at once if it takes any
+PATIENCE = 100  # ms
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 OURS = (HERE, '<frozen importlib', os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep)
 
 
 def setup(is_short: bool = False, level: str = 'info') -> None:
     """For executables: log to standard error; short lines are for a person who looks on."""
-    handler = logging.StreamHandler()
+    handler = logging.StreamHandler() if is_short else Stream()
     handler.setFormatter(Formatter(SHORT_FORMAT, SHORT_TIME) if is_short else Formatter(FORMAT))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+
+
+class Stream(logging.StreamHandler):  # type: ignore[type-arg]
+    """Never waits long: when nobody reads the pipe that it writes to, lines are dropped until somebody does."""
+
+    _is_stuck = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            data = (self.format(record) + self.terminator).encode(errors='backslashreplace')
+            descriptor = self.stream.fileno()
+            for start in range(0, len(data), PIECE):
+                self._is_stuck = not self._can_write(descriptor)
+                if self._is_stuck:
+                    return
+                os.write(descriptor, data[start:start + PIECE])
+        except (OSError, ValueError, AttributeError):
+            pass  # closed, or a full disk: there is nowhere to say so
+
+    def _can_write(self, descriptor: int) -> bool:
+        poll = POLL()
+        poll.register(descriptor, select.POLLOUT)
+        return bool(poll.poll(0 if self._is_stuck else PATIENCE))
 
 
 class Formatter(logging.Formatter):

@@ -37,8 +37,8 @@ def _level(text: str) -> str:
     return text
 
 
-class BadVariable(Exception):
-    """A variable of the environment holds nothing that the option takes."""
+class BadOption(Exception):
+    """An option, or a variable of the environment, has a value that cannot be used; the text says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def add_to(parser: ArgumentParser) -> None:
 
 
 def resolve(given: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Each option by key: as given, else from the environment, else the default. Raises BadVariable."""
+    """Each option by key: as given, else from the environment, else the default. Raises BadOption."""
     return {option.key: given[option.key] if option.key in given else _from(environment, option) for option in OPTIONS}
 
 
@@ -110,4 +110,4 @@ def _from(environment: Mapping[str, str], option: Option) -> Any:
     try:
         return option.kind(text)
     except ArgumentTypeError as error:
-        raise BadVariable(f'{option.variable}: {error}') from None
+        raise BadOption(f'{option.variable}: {error}') from None

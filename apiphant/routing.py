@@ -130,7 +130,7 @@ def load(targets: Iterable[Target]) -> tuple[list[tuple[Target, Mapping[str, Act
     for target in targets:
         try:
             loaded.append((target, actions_of(import_module(target.module))))
-        except (Exception, SystemExit) as error:  # a product's code is no part of ours: one target, one verdict
+        except BaseException as error:  # SystemExit too: a product's code is no part of ours; one target, one verdict
             broken.append((target, error))
     return loaded, broken
 

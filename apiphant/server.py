@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from gevent.monkey import is_module_patched
 from . import address, logs, options, product
 from .address import Address, AddressError
 from .app import Application, raw_environ, raw_response
+from .options import BadOption
 from .worker import Service, load
 
 __all__ = ('application', 'raw_environ', 'raw_response', 'serve')
@@ -34,12 +37,13 @@ def serve(path: str | Path, listen: str | Address = address.DEFAULT, **given: An
 
     Options are those of the command `apiphant`: `workers=2`, `access_log='-'`; from APIPHANT_* where they are not given.
     The worker processes patch themselves, and import the product after that; this process should not be patched.
-    Raises ProductError, AddressError, BadVariable, and RuntimeError in a process that is patched.
+    Raises ProductError, AddressError, BadOption, and RuntimeError in a process that is patched.
     """
     if is_module_patched('socket'):
         raise RuntimeError('serve() forks workers that patch themselves: call it in a process that is not patched')
     found = product.find(path)
     chosen = options.resolve(given, os.environ)
+    _check(chosen)
     logs.setup(level=chosen['log_level'])
     listener = _inherited(chosen['fd']) if chosen['fd'] is not None else address.listen(address.parse(listen) if isinstance(listen, str) else listen)
     Service(found, listener.detach(), chosen).run()
@@ -54,3 +58,23 @@ def _inherited(descriptor: int) -> socket.socket:
         return listener
     except OSError as error:
         raise AddressError(f'descriptor {descriptor} is no socket to listen on: {(error.strerror or str(error)).lower()}') from None
+
+
+def _check(chosen: Mapping[str, Any]) -> None:
+    """What options name has to be usable. Raises BadOption."""
+    log, pid, certificate, key = (chosen[name] for name in ('access_log', 'pid', 'certfile', 'keyfile'))
+    if log not in (None, '-'):
+        _try('access-log', lambda: open(log, 'a').close())
+    if pid and not os.access(os.path.dirname(os.path.abspath(pid)), os.W_OK):
+        raise BadOption(f'--pid {pid}: its folder is not there, or cannot be written to')
+    if key and not certificate:
+        raise BadOption('--keyfile is of no use without --certfile')
+    if certificate:
+        _try('certfile', lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key))
+
+
+def _try(name: str, use: Callable[[], None]) -> None:
+    try:
+        use()
+    except OSError as error:  # SSLError is one
+        raise BadOption(f'--{name}: {error}') from None

@@ -43,6 +43,9 @@ class TlsConnection(Connection):
         self.deadline = float('inf')
         self._serve()
 
+    def close_idle(self) -> None:
+        self.close()
+
     def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True

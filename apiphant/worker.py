@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from mmap import mmap
 from types import FrameType
 from typing import Any
 
@@ -18,6 +19,7 @@ from gevent import monkey
 from gevent.event import Event
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter as GunicornArbiter
+from gunicorn.errors import HaltServer
 from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
@@ -27,11 +29,12 @@ from .acceptor import Acceptor
 from .app import Application
 from .connection import Settings
 from .http1 import Message
-from .options import OPTIONS
+from .options import OPTIONS, BadOption
 from .product import BrokenProduct, Product
 from .routing import Routes
 
 QUICK = 1.0  # seconds that running requests get on SIGINT
+LEAD = 0.5  # seconds by which a worker cuts its requests before its master cuts the worker
 PAUSE = 1.0  # seconds that a worker that cannot start waits before it leaves, to be tried again
 
 log = logging.getLogger(__name__)
@@ -53,7 +56,17 @@ class Service(BaseApplication):  # type: ignore[misc]
         self.product = found
         self.options = options
         self._descriptor = descriptor
+        self._served = mmap(-1, 1)  # shared by all processes of the service
         super().__init__()
+
+    @property
+    def has_served(self) -> bool:
+        """Whether some worker ever had the product imported."""
+        return self._served[0] != 0
+
+    @has_served.setter
+    def has_served(self, value: bool) -> None:
+        self._served[0] = value
 
     def load_config(self) -> None:
         settings = {option.gunicorn: self.options[option.key] for option in OPTIONS if option.gunicorn}
@@ -66,7 +79,10 @@ class Service(BaseApplication):  # type: ignore[misc]
         return Application(load(self.product))
 
     def run(self) -> None:
-        Arbiter(self).run()
+        try:
+            Arbiter(self).run()
+        except RuntimeError as error:  # gunicorn's word for a pid file that is in use
+            raise BadOption(str(error)) from None
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
@@ -74,6 +90,16 @@ class Logger(GunicornLogger):  # type: ignore[misc]
 
     error_fmt = logs.FORMAT
     datefmt = None
+
+    def _set_handler(self, log: Any, output: str | None, fmt: logging.Formatter, stream: Any = None) -> None:
+        super()._set_handler(log, output, fmt, stream)
+        handler = self._get_gunicorn_handler(log)
+        if output == '-' and handler:
+            log.handlers.remove(handler)
+            handler = logs.Stream(handler.stream)
+            handler.setFormatter(fmt)
+            handler._gunicorn = True  # type: ignore[attr-defined]
+            log.addHandler(handler)
 
     def info(self, msg: str, *args: Any, **kwargs: Any) -> None:
         self.debug(msg, *args, **kwargs)
@@ -104,7 +130,27 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         os.waitpid(pid, 0)
         return False
 
+    def spawn_worker(self) -> int:
+        """Signals wait while there is nobody in the new process to take them."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.SIGNALS)
+        try:
+            return super().spawn_worker()  # type: ignore[no-any-return]
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
+
+    def stop(self, graceful: bool = True) -> None:
+        """To the end, also when a worker that could not start is found on the way, or the file of a unix socket is gone."""
+        while True:
+            try:
+                return super().stop(graceful)  # type: ignore[no-any-return]
+            except HaltServer:
+                continue
+            except FileNotFoundError:
+                self.LISTENERS: list[Any] = []
+
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        if exit_status:
+            self.log.error_log.setLevel(logging.CRITICAL)  # the worker has said why
         super().halt(None, 1 if exit_status else 0)
 
 
@@ -134,31 +180,45 @@ class Worker(GeventWorker):  # type: ignore[misc]
     """A process that serves."""
 
     server_class = Acceptor
+    _acceptors: tuple[Acceptor, ...] = ()
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, GunicornArbiter.SIGNALS)
 
     def load_wsgi(self) -> None:
         """The product's code is the only thing that may fail here."""
+        self.notify()  # from here on an import that does not end is found
         try:
             super().load_wsgi()
         except (BrokenProduct, product.ProductError) as error:
-            if isinstance(error, BrokenProduct):
-                _say_broken(error)
-            if self.age <= self.cfg.workers:
-                sys.exit(GunicornArbiter.WORKER_BOOT_ERROR)
-            log.error('A worker could not start; it is tried again')
-            time.sleep(PAUSE)
-            sys.exit(1)
+            self._give_up(error)
+        self.app.has_served = True
+
+    def _give_up(self, error: product.ProductError) -> None:
+        """A service that never served ends, and its first worker says why; else this is tried again."""
+        is_start = not self.app.has_served
+        if isinstance(error, BrokenProduct) and (self.age == 1 or not is_start):
+            _say_broken(error)
+        if is_start:
+            sys.exit(GunicornArbiter.WORKER_BOOT_ERROR)
+        log.error('A worker could not start; it is tried again')
+        time.sleep(PAUSE)
+        sys.exit(1)
 
     def run(self) -> None:
+        self.notify()
         self._stopped = Event()
-        self._grace = self.cfg.graceful_timeout
+        self._grace = max(self.cfg.graceful_timeout - LEAD, 0.0)
         gevent.signal_handler(signal.SIGTERM, self._stopped.set)
         for number in (signal.SIGINT, signal.SIGQUIT):
             gevent.signal_handler(number, self._hurry)
-        self._acceptors = [self._acceptor(listener.sock) for listener in self.sockets]
+        self._acceptors = tuple(self._acceptor(listener.sock) for listener in self.sockets)
         for acceptor in self._acceptors:
             acceptor.start()
         self._say_serving()
         self._wait()
+        gevent.spawn(self._notify_on)
         for acceptor in self._acceptors:
             acceptor.stop(self._grace)
 
@@ -192,17 +252,32 @@ class Worker(GeventWorker):  # type: ignore[misc]
             if sum(acceptor.answered for acceptor in self._acceptors) >= self.max_requests:
                 return
 
+    def _notify_on(self) -> None:
+        """Requests that are brought to their end are no reason to be taken for stuck."""
+        while True:
+            self.notify()
+            gevent.sleep(0.5)
+
     def _log_access(self, message: Message, status: int, size: int, seconds: float, client: str) -> None:
         self.log.access_log.info('%s', access.line(message, status, size, seconds, client))
 
+    def handle_quit(self, number: int, frame: FrameType | None) -> None:
+        """Before it serves; then there is nothing to bring to an end."""
+        os._exit(0)
+
     def handle_abort(self, number: int, frame: FrameType | None) -> None:
         """The master found this worker stuck: say in what."""
-        running = next((message for acceptor in self._acceptors if (message := acceptor.running)), None)
-        where = ''.join(logs.format_stack(frame))
-        log.error('A worker was stuck in %s and is replaced:\n%s', f'{running.method} {running.path}' if running else 'no request', where)
+        log.error('A worker was stuck in %s and is replaced:\n%s', self._task(), logs.format_stack(frame))
         self.alive = False
-        self._stopped.set()
-        sys.exit(1)
+        if self.booted:
+            self._stopped.set()
+        sys.exit('it took too long')
+
+    def _task(self) -> str:
+        if not self.booted:
+            return 'the import of its code'
+        running = next((message for acceptor in self._acceptors if (message := acceptor.running)), None)
+        return f'{running.method} {running.path}' if running else 'no request'
 
 
 def count(number: int, noun: str) -> str:

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 class Client(Protocol):
     """What a connection is to a raw handler."""
 
+    @property
+    def is_stopping(self) -> bool: ...
+
     def origin(self, message: Message) -> Environ:
         """REMOTE_ADDR, REMOTE_PORT, SERVER_NAME, SERVER_PORT, wsgi.url_scheme."""
 
@@ -218,7 +221,7 @@ class Responder:
         elif self._length is not None and 'content-length' not in names and self._may_have_body:
             headers.append(f'Content-Length: {self._length}')
         # A body that is still to come would be taken for the next request.
-        self.keep = self.keep and self._message.is_complete
+        self.keep = self.keep and self._message.is_complete and not self._client.is_stopping
         headers += [] if self.keep and self._message.version == '1.1' else [f'Connection: {"keep-alive" if self.keep else "close"}']
         date = b'' if 'date' in names else b'Date: ' + self._client.date() + b'\r\n'
         return '\r\n'.join([f'HTTP/1.1 {self._line}', *headers, '']).encode('latin-1') + date + b'\r\n'
