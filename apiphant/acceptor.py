@@ -64,10 +64,13 @@ class Acceptor:
         self._timer.start(self._sweep)
 
     def _accept(self) -> None:
-        for _ in range(self._batch):
-            if len(self.connections) >= self._limit and not self._make_room():
-                self._pause('all connections are busy')
-                return
+        for number in range(self._batch):
+            if len(self.connections) >= self._limit:
+                if number:
+                    return  # whether there is another one to make room for, the next event tells
+                if not self._make_room():
+                    self._pause('all connections are busy')
+                    return
             try:
                 descriptor, peer = self._listener._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
@@ -86,11 +89,12 @@ class Acceptor:
         self.connections.add(TlsConnection(self, client, peer, self._tls) if self._tls else Connection(self, client, peer))
 
     def _make_room(self) -> bool:
-        """Close some of those that are idle longest; their deadlines are the nearest."""
-        idle = sorted((connection for connection in self.connections if connection.is_idle), key=lambda connection: connection.deadline)
+        """Close some of those that are idle longest. Returns whether one was."""
+        before = len(self.connections)
+        idle = sorted((connection for connection in self.connections if connection.is_idle), key=lambda connection: connection.idle_since)
         for connection in idle[:max(1, len(idle) // 16)]:
             connection.close_idle()
-        return bool(idle)
+        return len(self.connections) < before
 
     def _pause(self, why: str) -> None:
         if self.is_stopping:

@@ -32,7 +32,7 @@ def client_of(message: Message, peer: str, trusted: Container[str]) -> str:
 
 def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
     value = b','.join(value for name, value in headers if name.lower() == b'x-forwarded-for')
-    return [hop.strip() for hop in value.decode('latin-1').split(',') if hop.strip()]
+    return [hop.decode('latin-1') for part in value.split(b',') if (hop := part.strip(b' \t'))]
 
 
 def is_https(message: Message, peer: str, trusted: Container[str]) -> bool:

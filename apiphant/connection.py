@@ -65,7 +65,7 @@ class Keeper(Protocol):
 class Connection:
     """From accept to close. A parser is borrowed for as long as a request is only partly there."""
 
-    __slots__ = ('_greenlet', '_keeper', '_message', '_parser', '_waiting', '_watcher', 'deadline', 'peer', 'socket')
+    __slots__ = ('_greenlet', '_keeper', '_message', '_parser', '_waiting', '_watcher', 'deadline', 'idle_since', 'peer', 'socket')
 
     def __init__(self, keeper: Keeper, client: Socket, peer: Any) -> None:
         self._keeper = keeper
@@ -75,7 +75,8 @@ class Connection:
         self._greenlet: greenlet | None = None
         self.socket = client
         self.peer = peer
-        self.deadline = time.monotonic() + HEAD_TIMEOUT
+        self.idle_since = time.monotonic()
+        self.deadline = self.idle_since + HEAD_TIMEOUT
         self._watcher: Any = get_hub().loop.io(client.fileno(), 1)
         self._resume()
 
@@ -197,7 +198,8 @@ class Connection:
             is_kept = False
         self._greenlet = self._message = None
         if is_kept:
-            self.deadline = self._keeper.now + (HEAD_TIMEOUT if self._parser else self._keeper.settings.keep_alive)
+            self.idle_since = time.monotonic()
+            self.deadline = self.idle_since + (HEAD_TIMEOUT if self._parser else self._keeper.settings.keep_alive)
             self._resume()
             if self._parser and self._parser.awaits_continue:
                 self._send_continue()
@@ -251,11 +253,14 @@ class Connection:
         """Closing with something unread would reset the connection, and might take the answer from the client."""
         end = time.monotonic() + LINGER_TIMEOUT
         try:
-            self.socket.shutdown(socket.SHUT_WR)
+            self._end_sending()
             while (left := end - time.monotonic()) > 0 and self._receive(left):
                 pass
         except (OSError, ClientLeft):
             pass
+
+    def _end_sending(self) -> None:
+        self.socket.shutdown(socket.SHUT_WR)
 
     # For raw handlers
 

@@ -5,6 +5,7 @@ import os
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 MAX_BODY = 1024 * 1024  # bytes, as nginx has it
@@ -34,6 +35,16 @@ def _file(text: str) -> str:
 def _level(text: str) -> str:
     if text not in LEVELS:
         raise ArgumentTypeError(f'{text!r} should be one of {", ".join(LEVELS)}')
+    return text
+
+
+def _peers(text: str) -> str:
+    """'*', or addresses with commas between."""
+    for name in [] if text.strip() == '*' else text.split(','):
+        try:
+            ip_address(name.strip())
+        except ValueError:
+            raise ArgumentTypeError(f'{name.strip()!r} is no address') from None
     return text
 
 
@@ -82,7 +93,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
     'TLS and proxies': (
         Option('certfile', 'FILE', _file, None, 'serve HTTPS with this certificate', 'certfile'),
         Option('keyfile', 'FILE', _file, None, 'and this key', 'keyfile'),
-        Option('forwarded-allow-ips', 'LIST', str, '127.0.0.1,::1',
+        Option('forwarded-allow-ips', 'LIST', _peers, '127.0.0.1,::1',
                'peers whose X-Forwarded-For and -Proto are believed, with commas between; *: all'),
     ),
 }

@@ -65,8 +65,8 @@ def _check(chosen: Mapping[str, Any]) -> None:
     log, pid, certificate, key = (chosen[name] for name in ('access_log', 'pid', 'certfile', 'keyfile'))
     if log not in (None, '-'):
         _try('access-log', lambda: open(log, 'a').close())
-    if pid and not os.access(os.path.dirname(os.path.abspath(pid)), os.W_OK):
-        raise BadOption(f'--pid {pid}: its folder is not there, or cannot be written to')
+    if pid and (os.path.isdir(pid) or not os.access(os.path.dirname(os.path.abspath(pid)), os.W_OK)):
+        raise BadOption(f'--pid {pid}: no file can be written there')
     if key and not certificate:
         raise BadOption('--keyfile is of no use without --certfile')
     if certificate:

@@ -67,5 +67,5 @@ class TlsConnection(Connection):
         except OSError:
             raise ClientLeft from None
 
-    def _linger(self) -> None:
-        """The end of TLS says that all was sent."""
+    def _end_sending(self) -> None:
+        """Not under TLS, where that is a message which the client may not expect."""
