@@ -34,6 +34,7 @@ setup(
         'cluster': ['celery>=5.4', 'celery-redbeat>=2.2', 'redis>=5.0'],
         'test': [
             'build',
+            'docutils',
             'hypothesis>=6.100',
             'multipart>=1.2',
             'mypy>=1.14',

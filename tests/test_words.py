@@ -1,0 +1,19 @@
+"""README.rst and CHANGES.rst are what a package index and a person with a viewer see."""
+from pathlib import Path
+
+import pytest
+from docutils.core import publish_doctree
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize('name', ['README.rst', 'CHANGES.rst'])
+def test_is_valid(name):
+    publish_doctree((ROOT / name).read_text(), settings_overrides={'halt_level': 2, 'report_level': 2})
+
+
+def test_modules_are_in_readme():
+    """The layers that "Working on apiphant" shows are all that there are."""
+    text = (ROOT / 'README.rst').read_text()
+    for path in (ROOT / 'apiphant').rglob('*.py'):
+        assert path.stem.startswith('__') or path.stem in text, path
