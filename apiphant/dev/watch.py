@@ -18,6 +18,8 @@ from watchdog.observers import Observer
 QUIET = 0.004  # seconds without events that end a save
 MANY = 5  # files, from which on this is no person saving but a tool, a checkout for instance
 MANY_QUIET = 0.05  # seconds
+GIT_LONGEST = 2.0  # seconds for which git's lock is waited for while it changes the tree
+GIT_STALE = 10.0  # seconds after which a lock is one that was left behind
 LONGEST = 0.2  # seconds after which it is taken to have ended
 SWEEP = 1.0  # seconds
 
@@ -78,11 +80,24 @@ class Watcher(FileSystemEventHandler):
 
     def _wait_for_quiet(self) -> None:
         start = time.monotonic()
+        while self._saved and time.monotonic() - start < GIT_LONGEST and is_git_at_work(self._folder):
+            time.sleep(QUIET)
+        start = time.monotonic()
         while (left := self._last + self._quiet() - time.monotonic()) > 0 and time.monotonic() - start < LONGEST:
             time.sleep(left)
 
     def _quiet(self) -> float:
         return QUIET if len(self._saved) < MANY else MANY_QUIET
+
+
+def is_git_at_work(folder: Path) -> bool:
+    """Whether git holds its lock on the tree that the folder is in: a checkout does, from before its first file to after its last."""
+    for parent in (folder, *folder.parents):
+        try:
+            return time.time() - (parent / '.git/index.lock').stat().st_mtime < GIT_STALE
+        except OSError:
+            continue
+    return False
 
 
 def _is_tree_change(event: FileSystemEvent) -> bool:
