@@ -1,6 +1,6 @@
 """The pure core: routes, method, path and body in, status and object out. And the WSGI callable around it.
 
-Nothing here knows of sockets. One call is one unit of work, supervised in `answer` or `_answer_raw`: whatever a
+Nothing here knows of sockets. One call is one unit of work, supervised in `answer` or `answer_raw`: whatever a
 handler raises, SystemExit and GreenletExit included, is logged there and becomes a 500 that says nothing of it.
 """
 from __future__ import annotations

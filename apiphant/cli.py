@@ -103,7 +103,7 @@ def _run(call: Callable[..., Any], *arguments: Any, **options: Any) -> int:
         return call(*arguments, **options) or 0
     except (ProductError, AddressError, BadOption) as error:
         if isinstance(error, BrokenProduct):
-            print(*map(logs.format_error, error.errors.values()), sep='\n\n', file=sys.stderr)
+            print(error.tracebacks, file=sys.stderr)
         print(f'apiphant: {error}', file=sys.stderr)
     except KeyboardInterrupt:
         return 130

@@ -33,6 +33,7 @@ SLOWEST = 16 * 1024
 SEND_TIMEOUT = 60.0  # seconds without the client taking anything
 LINGER_TIMEOUT = 2.0  # seconds for which a refused client is still listened to
 NEVER = float('inf')
+CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ class Connection:
         assert self._parser
         self._parser.is_continued()
         try:
-            self.socket.send(b'HTTP/1.1 100 Continue\r\n\r\n')
+            self.socket.send(CONTINUE)
         except OSError:
             self.close()
 
@@ -299,7 +300,7 @@ class Connection:
         """Take in more of a body that a handler reads as it comes. Raises ClientLeft, also for one that is too slow."""
         if message.awaits_continue:
             message.expects_continue = False
-            self.send(b'HTTP/1.1 100 Continue\r\n\r\n')
+            self.send(CONTINUE)
         left = started + BODY_TIMEOUT + message.length / SLOWEST - time.monotonic()
         data = self._receive(left) if left > 0 else b''
         if not data:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from .logs import format_error
+
 
 class ProductError(Exception):
     """No product to be found there; the text says why, for a person."""
@@ -18,6 +20,11 @@ class BrokenProduct(ProductError):
     def __init__(self, errors: Mapping[str, BaseException]) -> None:
         super().__init__(f'cannot import {", ".join(errors)}')
         self.errors = errors
+
+    @property
+    def tracebacks(self) -> str:
+        """Of the product's own frames, one after the other."""
+        return '\n\n'.join(map(format_error, self.errors.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import gevent
 from gevent.socket import socket as GeventSocket  # noqa: N812
 
 from .app import ClientLeft
-from .connection import CHUNK, HEAD_TIMEOUT, SEND_TIMEOUT, Connection, Keeper
+from .connection import CHUNK, HEAD_TIMEOUT, NEVER, SEND_TIMEOUT, Connection, Keeper
 
 
 class TlsConnection(Connection):
@@ -40,7 +40,7 @@ class TlsConnection(Connection):
         self.close()
 
     def _start(self) -> None:
-        self.deadline = float('inf')
+        self.deadline = NEVER
         self._serve()
 
     def close_idle(self) -> None:

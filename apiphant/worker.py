@@ -25,7 +25,7 @@ from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
 from . import access, address, logs, product, routing
-from .acceptor import Acceptor
+from .acceptor import BATCH, Acceptor
 from .app import Application
 from .connection import Settings
 from .http1 import Message
@@ -173,7 +173,7 @@ def _try_import(service: Service) -> None:
 
 
 def _say_broken(error: BrokenProduct) -> None:
-    print(*map(logs.format_error, error.errors.values()), f'apiphant: {error}', sep='\n', file=sys.stderr, flush=True)
+    print(error.tracebacks, f'apiphant: {error}', sep='\n', file=sys.stderr, flush=True)
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
@@ -235,7 +235,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         settings = Settings(
             keep_alive=options['keep_alive'], max_body=options['max_body'], trusted=access.trusted_peers(options['forwarded_allow_ips']),
             access=self._log_access if self.cfg.accesslog else None)
-        batch = 1 if self.cfg.workers > 1 else 64
+        batch = 1 if self.cfg.workers > 1 else BATCH
         tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
         return Acceptor(listener, self.wsgi, settings, max_connections=options['max_connections'], batch=batch, tls=tls)
 

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 from wsgiref.util import FileWrapper
 
-from .app import ClientLeft, Environ, answer_raw
+from .app import INTERNAL_ERROR, ClientLeft, Environ, answer_raw, encode, headers_of
 from .http1 import Message
 from .routing import Action
-from .validation import ApiError
+from .validation import ApiError, status_line
 
 HOP_BY_HOP = frozenset(('connection', 'keep-alive', 'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'))
 STATUS = re.compile(r'[2-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?')
@@ -246,8 +246,8 @@ class Responder:
         if self._is_head_sent:
             raise ClientLeft from None
         self._line, self._length = '', None
-        body = b'{"error":"500 Internal Server Error"}'
-        self.start_response('500 Internal Server Error', [('Content-Type', 'application/json')])
+        status, body = encode(self._message.path, 500, INTERNAL_ERROR)
+        self.start_response(status_line(status), headers_of(status, body))
         self._send_all([body])
 
     def _close(self, result: Any) -> None:

@@ -7,7 +7,7 @@ from socket import MSG_PEEK
 import pytest
 
 from apiphant.validation import status_line
-from tests.running import Server, production, wait_for, write_tree
+from tests.running import DEADLINE, Server, production, wait_for, write_tree
 from tests.wire import Wire, descriptors
 
 ECHO = '''
@@ -325,7 +325,7 @@ def test_client_gone(server, phase):
 def test_large_answer(server):
     """To a client that takes its time."""
     with Wire(server, post(b'{"size":20000000}', path='echo/create')) as wire:
-        assert wire.is_silent() is False
+        assert wire.is_silent(DEADLINE) is False
         assert server.post('/api/v0/echo/read', {'a': 1}) == (200, {'a': 1})
         assert wire.answer().body == b'{"large":"%s"}' % (b'x' * 20_000_000)
 

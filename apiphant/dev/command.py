@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-ACTIONS = ('create', 'read', 'update', 'delete')
+from ..routing import ACTIONS
+
 ITEM = re.compile(r'(?P<key>[^\s=:{}"\']+)(?P<kind>:?=)')
 TEXT = re.compile(r'"(?P<double>(?:[^"\\]|\\.)*)"|\'(?P<single>[^\']*)\'|(?P<bare>\S*)')
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .command import ACTIONS, WORDS, versions_of
+from ..routing import ACTIONS
+from .command import WORDS, versions_of
 
 
 def complete(text: str, version: str, routes: Sequence[str]) -> list[str]:
