@@ -17,6 +17,7 @@ from typing import Any
 import gevent
 from gevent import monkey
 from gevent.event import Event
+from gevent.monkey import get_original
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter as GunicornArbiter
 from gunicorn.errors import HaltServer
@@ -208,6 +209,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         self.notify()
+        get_original('_thread', 'start_new_thread')(_leave_after, (self.ppid,))
         self._stopped = Event()
         self._grace = max(self.cfg.graceful_timeout - LEAD, 0.0)
         gevent.signal_handler(signal.SIGTERM, self._stopped.set)
@@ -278,6 +280,15 @@ class Worker(GeventWorker):  # type: ignore[misc]
             return 'the import of its code'
         running = next((message for acceptor in self._acceptors if (message := acceptor.running)), None)
         return f'{running.method} {running.path}' if running else 'no request'
+
+
+def _leave_after(master: int) -> None:
+    """In a real thread: a handler that spins must not keep the port when the master is gone."""
+    sleep = get_original('time', 'sleep')
+    while os.getppid() == master:
+        sleep(1.0)
+    sleep(QUICK)
+    os._exit(1)
 
 
 def count(number: int, noun: str) -> str:

@@ -4,6 +4,8 @@ import os
 import resource
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -193,6 +195,12 @@ def test_port_in_use(product):
     with socket.create_server(('127.0.0.1', 0)) as taken:
         done = run_cli(str(product), f'127.0.0.1:{taken.getsockname()[1]}')
     assert done.stderr == check_clear(done, 'address already in use') + '\n'
+
+
+def test_privileged_port(product):
+    command = ['setpriv', '--bounding-set=-net_bind_service', sys.executable, '-m', 'apiphant.cli', str(product), '127.0.0.1:81']
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert done.stderr == check_clear(done, 'cannot listen on 127.0.0.1:81: no permission; ports under 1024 are for root') + '\n'
 
 
 def test_host_without_address(product):

@@ -99,6 +99,14 @@ def is_refused(server):
     return False
 
 
+def is_free(server):
+    try:
+        socket.create_server((server.host, server.port)).close()
+    except OSError:
+        return False
+    return True
+
+
 def check_gone(server, workers):
     assert not [pid for pid in workers if is_running(pid)]
     assert is_refused(server)
@@ -115,7 +123,7 @@ def test_stops_with_nothing(server, number):
     assert server.lines[1:] == []
 
 
-@pytest.mark.parametrize('count', [1, 200])
+@pytest.mark.parametrize('count', [1, 1000])
 def test_term_with_idle(server, count):
     connections = [connect(server, request_bytes(READ)) for _ in range(count)]
     for connection in connections:
@@ -325,8 +333,15 @@ def test_killed_master(server):
         assert connection.recv(4096).startswith(b'HTTP/1.1 200')
         server.process.kill()
         wait_for(lambda: not any(map(is_running, workers)), 'the workers to leave', deadline=4)
-    with socket.create_server((server.host, server.port)):
-        pass
+    wait_for(lambda: is_free(server), 'the port to be free', deadline=1)
+
+
+def test_killed_master_of_a_stuck_worker(server):
+    workers = workers_of(server)
+    with start_slow(server, 0, LOOP):
+        server.process.kill()
+        wait_for(lambda: not any(map(is_running, workers)), 'the workers to leave', deadline=8)
+    wait_for(lambda: is_free(server), 'the port to be free', deadline=1)
 
 
 def test_stuck_worker_is_replaced(hasty):
