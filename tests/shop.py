@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -103,6 +104,7 @@ class Poller:
     def __init__(self, server: Server, path: str, allowed: Container[int]) -> None:
         self.values: list[Any] = []
         self.failures: list[Any] = []
+        self.waits: list[float] = []  # seconds that each took
         self.count = 0
         self._server = server
         self._path = path
@@ -112,7 +114,9 @@ class Poller:
 
     def _run(self) -> None:
         while not self._stopped.wait(PAUSE):
+            started = time.perf_counter()
             self._poll()
+            self.waits.append(time.perf_counter() - started)
             self.count += 1
 
     def _poll(self) -> None:
@@ -141,8 +145,8 @@ class Poller:
 
 
 @contextmanager
-def shop_with(folder: Path, files: dict[str, str]) -> Iterator[Shop]:
-    """A shop with these files, served."""
+def shop_with(folder: Path, files: dict[str, str], *words: str, **options: Any) -> Iterator[Shop]:
+    """A shop with these files, served; words and options are those of `dev`."""
     write_tree(folder / 'shop', {'__init__.py': '', handler('pid'): PID, **files})
-    with dev(folder / 'shop') as server:
+    with dev(folder / 'shop', *words, **options) as server:
         yield Shop(folder / 'shop', server)

@@ -19,13 +19,13 @@ import tempfile
 import time
 import venv
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).parents[2]
-OTHERS = ('gevent', 'gunicorn', 'packaging', 'flask', 'falcon', 'uvicorn[standard]', 'fastapi', 'granian', 'msgspec')
+OTHERS = ('gevent', 'gunicorn', 'packaging', 'flask', 'falcon', 'uvicorn[standard]', 'fastapi', 'granian', 'msgspec', 'jurigged', 'hupper', 'django')
 BODY = '{"hello":"world"}'
 REQUEST = f'POST /api/v0/echo/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}'.encode()
 CONNECTIONS = 32
@@ -143,11 +143,11 @@ def main() -> None:
 
 def others() -> str:
     """The Python that has the other servers."""
-    folder = ROOT / '.venv-bench'
-    if not (folder / 'ready').exists():
+    folder, wanted = ROOT / '.venv-bench', ' '.join(OTHERS)
+    if not (folder / 'ready').exists() or (folder / 'ready').read_text() != wanted:
         venv.create(folder, with_pip=True)
         subprocess.run([folder / 'bin/python', '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', *OTHERS], check=True)
-        (folder / 'ready').touch()
+        (folder / 'ready').write_text(wanted)
     return str(folder / 'bin/python')
 
 
@@ -167,7 +167,7 @@ def running(candidate: Candidate, python: str, folder: Path) -> Iterator[tuple[i
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     words = [word.replace('PORT', str(port)) for word in candidate.words]
-    process = subprocess.Popen([sys.executable if candidate.is_ours else python, *words], cwd=folder, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen([sys.executable if candidate.is_ours else python, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         wait_until_answered(port)
         yield port, family(process.pid)
@@ -178,6 +178,8 @@ def running(candidate: Candidate, python: str, folder: Path) -> Iterator[tuple[i
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        with suppress(ProcessLookupError):  # what a reloader has started
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def wait_until_answered(port: int) -> None:
