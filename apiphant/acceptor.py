@@ -157,6 +157,11 @@ class Acceptor:
         return {**origin, 'SERVER_NAME': str(self._name), 'SERVER_PORT': '', 'REMOTE_ADDR': '', 'REMOTE_PORT': ''}
 
     @property
+    def answering(self) -> set[Message]:
+        """The requests that are being answered."""
+        return {message for connection in self.connections if (message := connection.answering)}
+
+    @property
     def running(self) -> Message | None:
         """The request that this very greenlet is answering."""
         return next((connection.running for connection in self.connections if connection.running), None)

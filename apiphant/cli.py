@@ -19,6 +19,7 @@ from .product import BrokenProduct, ProductError
 
 USAGE = 2
 FAILED = 1
+MANY_SECONDS = 86400
 
 SERVE_EPILOG = """commands:
   apiphant dev PRODUCT      development console: serves, reloads on save, calls from a prompt
@@ -72,8 +73,9 @@ def _dev(words: list[str]) -> int:
     how = parser.add_mutually_exclusive_group()
     how.add_argument('-c', dest='lines', metavar='LINE', action='append', help='run a line and leave, exit 1 if a call failed; repeatable')
     how.add_argument('--no-console', action='store_true', help='serve and reload until signalled, no prompt')
-    given = parser.parse_args(words)
-    return _run(_plain, 'dev.session:run', given.product, given.address, lines=given.lines, no_console=given.no_console)
+    parser.add_argument('--poll', metavar='SECONDS', type=_positive, help='look for changes so often, where the file system tells of none')
+    given = vars(parser.parse_args(words))
+    return _run(_plain, 'dev.session:run', given.pop('product'), given.pop('address'), **given)
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {'check': _check, 'dev': _dev}
@@ -88,6 +90,16 @@ def _parser(name: str, description: str) -> Parser:
 def _add_address(parser: Parser) -> None:
     parser.add_argument('address', metavar='HOST:PORT', nargs='?', type=_address, default=address.parse(address.DEFAULT),
                         help=f'where to listen, also [IPV6]:PORT, PORT or unix:PATH; port 0 is any free one; default {address.DEFAULT}')
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < MANY_SECONDS:
+        raise ArgumentTypeError(f'{text!r} is no number of seconds')
+    return number
 
 
 def _address(text: str) -> Address:

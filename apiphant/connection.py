@@ -95,6 +95,11 @@ class Connection:
         return self._greenlet is not None
 
     @property
+    def answering(self) -> Message | None:
+        """The request that is being answered."""
+        return self._message
+
+    @property
     def running(self) -> Message | None:
         """The request that this very greenlet is answering."""
         return self._message if self._greenlet is getcurrent() else None

@@ -8,7 +8,8 @@ ROOT = Path(__file__).parent.parent / 'apiphant'
 LAYERS = [
     ['cli', 'dev.__main__'],
     ['dev.app_process', 'dev.session', 'dev.console', 'dev.script'],
-    ['dev.reload', 'dev.supervise', 'dev.watch', 'dev.highlight', 'dev.completion', 'dev.stage', 'dev.loader', 'dev.graph', 'dev.tree', 'dev.control', 'dev.client', 'dev.command'],
+    ['dev.reload', 'dev.supervise', 'dev.watch', 'dev.highlight', 'dev.completion', 'dev.stage', 'dev.loader', 'dev.graph', 'dev.tree', 'dev.control', 'dev.client', 'dev.command',
+     'dev.plan', 'dev.report', 'dev.unload', 'dev.observe', 'dev.greenlets', 'dev.fixed'],
     ['server', 'background', 'check'],
     ['worker'],
     ['acceptor'],
@@ -18,7 +19,7 @@ LAYERS = [
     ['app', 'schedule', 'http1'],
     ['routing', 'test', 'address', 'options'],
     ['product'],
-    ['validation', 'request', 'logs'],
+    ['validation', 'request', 'logs', 'reload'],
     ['', 'dev'],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -49,7 +50,7 @@ def ours(name, path):
 @pytest.mark.parametrize(('name', 'path'), list(modules()), ids=lambda value: str(value) if isinstance(value, str) else '')
 def test_arrows_point_down(name, path):
     assert name in LEVEL, 'a new module needs its layer'
-    within = {'dev.reload', 'dev.console', 'dev.script', 'dev.supervise', 'dev.highlight', 'dev.completion', 'dev.stage', 'dev.loader'}
+    within = {'dev.reload', 'dev.console', 'dev.script', 'dev.supervise', 'dev.highlight', 'dev.completion', 'dev.stage', 'dev.loader', 'dev.plan', 'dev.report', 'dev.observe'}
     for imported in ours(name, path):
         assert LEVEL[imported] > LEVEL[name] or (name in within and LEVEL[imported] == LEVEL[name]), f'{name} imports {imported}'
 

@@ -20,7 +20,9 @@ from .. import logs, product
 from ..acceptor import Acceptor
 from ..app import Application
 from ..connection import Settings
+from . import observe
 from .control import Channel
+from .fixed import Fixed
 from .reload import Reloader
 
 GRACEFUL_TIMEOUT = 8.0  # seconds
@@ -30,6 +32,7 @@ def main(path: str, control: int, listener: int, lifeline: int) -> None:
     """Serve the product in the folder `path` on the socket `listener`, all three numbers being inherited descriptors."""
     get_original('_thread', 'start_new_thread')(_leave_with, (lifeline,))
     logs.setup(is_short=True)
+    observe.install()
     found = product.find(path)
     product.add_to_path(found)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN: the product's children would inherit that
@@ -43,24 +46,32 @@ class AppProcess:
     def __init__(self, found: product.Product, channel: Channel) -> None:
         self._app = Application({})
         self._channel = channel
-        self._reloader = Reloader(found, self._app, lambda seconds: gevent.spawn_later(seconds, self._wake.set))
+        self._reloader = Reloader(found, self._app, self._look_again, self._ask_restart, lambda: self._acceptor.answering)
+        self._fixed = Fixed(found)
         self._wake = Event()
         self._saved: set[str] = set()
 
     def run(self, listener: socket.socket) -> None:
+        self._acceptor = Acceptor(listener, self._app, Settings())
         self._reloader.start()
-        acceptor = Acceptor(listener, self._app, Settings())
-        acceptor.start()
+        self._fixed.changed()
+        self._acceptor.start()
         self._tell_routes()
         gevent.spawn(self._listen)
         gevent.spawn(self._reload_forever)
         stopped = Event()
         gevent.signal_handler(signal.SIGTERM, stopped.set)
         stopped.wait()
-        acceptor.stop(GRACEFUL_TIMEOUT)
+        self._acceptor.stop(GRACEFUL_TIMEOUT)
 
     def _tell_routes(self) -> None:
-        self._channel.send(ready=self._reloader.routes)
+        self._channel.send(ready=self._reloader.routes, files=[*self._reloader.data, *self._fixed.files])
+
+    def _look_again(self, seconds: float) -> None:
+        gevent.spawn_later(seconds, self._wake.set)
+
+    def _ask_restart(self, what: str) -> None:
+        self._channel.send(restart=f'{what} changed')
 
     def _listen(self) -> None:
         for message in self._channel:
@@ -77,6 +88,8 @@ class AppProcess:
             saved, self._saved = self._saved, set()
             if self._reloader.look(saved):
                 self._tell_routes()
+            if changed := self._fixed.changed():
+                self._ask_restart(changed)
 
 
 def _leave_with(lifeline: int) -> None:

@@ -37,10 +37,10 @@ from .session import Session, is_colour, started
 REDRAW = 0.03  # seconds between two batches of lines above the prompt
 
 
-def run(product: Product, listener: socket.socket) -> int:
+def run(product: Product, listener: socket.socket, poll: float | None) -> int:
     """Prompt until the user leaves. Returns the exit status."""
     screen = Screen(is_colour(sys.stdout))
-    with terminal_kept(), started(product, listener, screen.write) as session:
+    with terminal_kept(), started(product, listener, screen.write, poll) as session:
         screen.write(f'Serving {product.name} on {session.address.url} - help tells what can be typed, Ctrl-D leaves.\n')
         read_line = _dumb_reader(product) if os.environ.get('TERM') == 'dumb' else _reader(session, screen)
         while (line := _next_line(read_line, session)) is not None:

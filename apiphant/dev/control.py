@@ -2,7 +2,8 @@
 
 console -> app   {"look": [paths]}   the tree may have changed; the paths were saved whole
                  {"ping": 1}         answered by {"pong": 1}
-app -> console   {"ready": [routes]} serving from now on; also after each reload
+app -> console   {"ready": [routes], "files": [paths]}   serving from now on; also after each reload. A save of these files counts, too
+                 {"restart": why}    a new process is needed
 """
 from __future__ import annotations
 

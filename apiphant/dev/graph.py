@@ -16,6 +16,14 @@ def imports_of(tree: ast.AST, module: str, is_package: bool, within: str) -> fro
     return frozenset(name for name in names if name == within or name.startswith(within + '.'))
 
 
+def patches_of(tree: ast.Module, within: str) -> frozenset[str]:
+    """Attributes of modules outside the package `within` that a module sets when it is imported: 'json.dumps'."""
+    imports = [node for node in tree.body if isinstance(node, ast.Import)]
+    outside = {alias.asname or alias.name: alias.name for node in imports for alias in node.names if alias.name.partition('.')[0] != within}
+    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Attribute)]
+    return frozenset(f'{outside[base]}.{target.attr}' for target in targets if (base := ast.unparse(target.value)) in outside)
+
+
 def _names(node: ast.AST, package: str) -> Iterator[str]:
     if isinstance(node, ast.Import):
         for alias in node.names:

@@ -7,9 +7,9 @@ from __future__ import annotations
 import ast
 import linecache
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import decode_source, spec_from_file_location
@@ -17,18 +17,24 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from ..logs import format_error
-from .graph import imports_of
+from .graph import imports_of, patches_of
+from .observe import Doings, observed
 from .tree import digest_of
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of the last import of a module: the source that it was, what it imports, the error and its traceback.
+    """What came of the last import of a module: the source that it was, what it imports and reads, the error and its traceback.
 
     `report` is '' when the error came from a module that this one imports: it is reported there.
     """
     digest: str
     imports: frozenset[str] = frozenset()
+    patches: frozenset[str] = frozenset()  # attributes of other packages' modules that it sets
+    reads: Mapping[str, str] = field(default_factory=dict)  # path -> digest, '' when it was not there
+    left: frozenset[str] = frozenset()  # what stays behind when it is imported anew
+    grown: frozenset[str] = frozenset()  # lists and the like of other modules that are longer since: 'shop.hooks.HOOKS'
+    held: float = 0.0  # seconds for which nobody else could run
     error: BaseException | None = None
     report: str = ''
 
@@ -36,10 +42,12 @@ class Attempt:
 class Finder(MetaPathFinder):
     """Finds modules of the package `name` in `folder`."""
 
-    def __init__(self, name: str, folder: str) -> None:
+    def __init__(self, name: str, folder: str, discard: Callable[[ModuleType], None]) -> None:
         self.name = name
         self.folder = folder
+        self.discard = discard  # told of a module whose import failed
         self.attempts: dict[str, Attempt] = {}
+        self.executed: list[str] = []
         self._failed: dict[str, BaseException] | None = None
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
@@ -80,6 +88,14 @@ class Finder(MetaPathFinder):
             self._failed[name] = error
         self.attempts[name] = replace(self.attempts.get(name, Attempt('')), error=error, report=report)
 
+    def note(self, name: str, doings: Doings) -> None:
+        """Note what came of executing a module, besides what it defines."""
+        attempt = self.attempts[name]
+        imports = {imported for imported in doings.imports if imported.startswith(self.name + '.')}
+        self.attempts[name] = replace(attempt, imports=attempt.imports | imports, reads=doings.reads, left=frozenset(doings.left),
+                                      grown=frozenset(doings.grown), held=doings.held)
+        self.executed.append(name)
+
 
 class Loader(SourceFileLoader):
     """Compiles the source as it is now, and tells the finder."""
@@ -98,18 +114,27 @@ class Loader(SourceFileLoader):
         return code
 
     def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__
+        doings = Doings()
         try:
-            super().exec_module(module)
+            with observed(doings):
+                code = self.get_code(name)
+                with doings.growth(self._finder.attempts[name].imports):
+                    exec(code, vars(module))
         except BaseException as error:
-            self._finder.fail(module.__name__, error)
+            self._finder.fail(name, error)
+            self._finder.discard(module)
             raise
+        finally:
+            self._finder.note(name, doings)
 
     def _note(self, name: str, source: bytes, tree: Any) -> None:
         """Of source that has no syntax, what it imported before is the best guess."""
         before = self._finder.attempts.get(name)
         known = before.imports if before else frozenset()
         imports = known if tree is None else imports_of(tree, name, self.is_package(name), self._finder.name)
-        self._finder.attempts[name] = Attempt(digest_of(source), imports)
+        patches = frozenset() if tree is None else patches_of(tree, self._finder.name)
+        self._finder.attempts[name] = Attempt(digest_of(source), imports, patches)
 
 
 def _remember_lines(path: str, source: bytes) -> None:

@@ -1,71 +1,92 @@
 """Reload what changed and what imports it: staged apart, then swapped with one assignment.
 
-Look: the tree on disk against what was last attempted; an event only says "look".
+Look: the tree on disk, and other files that modules read, against what was last attempted; an event only says "look".
 Stage: each module that changed, and each that imports one of them, is imported once into a new module.
 Swap: a broken module, and what cannot do without it, stays as it was, all others become live, and the routes with them.
-A request that is running keeps the code that it began with.
+A request that is running keeps the code that it began with; what was replaced is unloaded when the last of them has ended.
 """
 from __future__ import annotations
 
 import importlib
-import logging
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterable, Set
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import gevent
 from gevent.lock import RLock
 
 from .. import routing
 from ..app import Application
 from ..product import Product
+from ..reload import UNLOADERS
 from ..routing import Action, Target
 from ..validation import ApiError
+from . import plan
 from .graph import importers
+from .greenlets import started_at_import
 from .loader import Attempt, Finder
-from .stage import Modules, Stage
-from .tree import File, Tree, scan
+from .report import Reporter
+from .stage import Stage
+from .tree import File, Tree, look_at, scan
+from .unload import Unloader
 
 SETTLING = 0.1  # seconds that a file may be missing, empty or half written, as editors do it, before that is believed
-NAMED = 8  # files that a log line names
-
-log = logging.getLogger(__name__)
+TURN = 0.01  # seconds of importing after which others get their turn
+LATER = 0.5  # seconds until greenlets of replaced modules should have ended
 
 
 class Reloader:
-    """Keeps the routes of `app` those of the product on disk. `look_again(seconds)` is asked to call `look` then."""
+    """Keeps the routes of `app` those of the product on disk.
 
-    def __init__(self, product: Product, app: Application, look_again: Callable[[float], Any]) -> None:
+    `look_again(seconds)` is asked to call `look` then; `restart(file)` for a process of its own where a module wants that;
+    `running()` what is being answered.
+    """
+
+    def __init__(self, product: Product, app: Application, look_again: Callable[[float], Any], restart: Callable[[str], Any],
+                 running: Callable[[], Collection[Hashable]]) -> None:
         self.product = product
         self._app = app
         self._look_again = look_again
-        self._finder = Finder(product.name, str(product.path))
+        self._restart = restart
+        self._unloader = Unloader(running)
+        self._finder = Finder(product.name, str(product.path), self._discard)
+        self._reporter = Reporter(product.name, product.path)
         self._tree: Tree = {}
+        self._data: dict[str, File] = {}  # other files that modules read when they were imported, by path
         self._known: set[str] = set()  # names of the tree, as far as they are believed
         self._seen: dict[str, float] = {}  # since when a change waits to be believed
+        self._asked: set[tuple[str, str]] = set()  # names and digests for which a restart was asked for
         self._targets: list[Target] = []
-        self._reports: dict[str, str] = {}
         self._lock = RLock()
+        self._resumed = 0.0
+        self._started: Counter[tuple[str, str]] = Counter()
+        self._counting: Any = None
 
     def start(self) -> None:
-        """Import all targets for the first time."""
+        """Import everything for the first time."""
         sys.meta_path.insert(0, self._finder)
         with self._lock:
             self._scan()
             self._known = set(self._tree)
-            self._reload(set(), {target.module for target in self._targets})
+            self._reload(set(), self._roots())
 
     def look(self, saved: Collection[str] = ()) -> bool:
-        """Reload if the tree is not as it was. `saved` are paths known to be written whole. Returns whether something was reloaded."""
+        """Reload if something is not as it was. `saved` are paths known to be written whole. Returns whether something was reloaded."""
         with self._lock:
             started = time.perf_counter()
             self._scan()
             changed = self._changed(frozenset(saved))
-            if not changed:
+            names = {name for name in changed if name not in self._data} | plan.readers(changed, self._finder.attempts)
+            if not names or self._needs_restart(names):
                 return False
-            swapped = self._reload(changed, changed & {target.module for target in self._targets})
-            self._log_reloaded(changed, swapped, (time.perf_counter() - started) * 1000)
+            swapped = self._reload(names, names & self._roots())
+            if swapped:
+                shown = {name for name in changed if name in self._data or name in swapped}
+                self._reporter.say_reloaded(shown, swapped - shown, len(swapped), (time.perf_counter() - started) * 1000)
             return True
 
     @property
@@ -73,11 +94,23 @@ class Reloader:
         """URL paths that have an action, less those that only say that it could not be imported."""
         return sorted(route for route, action in self._app.routes.items() if action is not UNAVAILABLE)
 
+    @property
+    def data(self) -> list[str]:
+        """Paths of other files that modules read when they were imported."""
+        return sorted(self._data)
+
+    def _roots(self) -> set[str]:
+        """What is imported though nothing imports it."""
+        return {target.module for target in self._targets} | {f'{self.product.name}.api.background'} & self._tree.keys()
+
     def _scan(self) -> None:
         importlib.invalidate_caches()
         before, self._tree = self._tree, scan(self.product.path, self.product.name, self._tree)
+        self._reporter.tree = self._tree
         if _paths(before) != _paths(self._tree) or self._seen:
             self._scan_targets()
+        paths = {path for attempt in self._finder.attempts.values() for path in attempt.reads}
+        self._data = {path: look_at(path, self._data.get(path)) for path in paths}
 
     def _scan_targets(self) -> None:
         waiting = [target for target in self._targets if target.module not in self._tree]
@@ -88,11 +121,12 @@ class Reloader:
     # What changed
 
     def _changed(self, saved: frozenset[str]) -> set[str]:
-        """Names that differ from what was last attempted, less those that have to settle first."""
+        """Names and paths that differ from what was last attempted, less those that have to settle first."""
         attempts = self._finder.attempts
         changed = {name for name, attempt in attempts.items() if name in self._tree and self._tree[name].digest != attempt.digest}
         changed |= {name for name, attempt in attempts.items() if attempt.error and name in self._tree and self._tree[name].path in saved}
         changed |= self._known ^ self._tree.keys()
+        changed |= plan.stale(attempts, {path: file.digest for path, file in self._data.items()})
         now = time.monotonic()
         self._seen = {name: self._seen.get(name, now) for name in changed}
         waiting = {name for name in changed if not self._is_settled(name, saved, now - self._seen[name])}
@@ -101,12 +135,23 @@ class Reloader:
         return changed - waiting
 
     def _is_settled(self, name: str, saved: frozenset[str], waited: float) -> bool:
-        file = self._tree.get(name)
+        file = self._tree.get(name) or self._data.get(name)
         if waited >= SETTLING:
             return True
-        if file is None or (file.is_empty and name in self._known):
+        if file is None or (file.is_empty and (name in self._known or name in self._data)):
             return False
         return file.path in saved or not _is_being_written(file)
+
+    def _needs_restart(self, changed: set[str]) -> bool:
+        """Whether one of the modules to import anew says RESTART = True. It is asked for once."""
+        marked = [name for name in importers(changed, self._imports()) if getattr(sys.modules.get(name), 'RESTART', False) is True]
+        if not marked:
+            return False
+        asked = {(name, self._tree[name].digest if name in self._tree else '') for name in changed}
+        if not asked <= self._asked:
+            self._restart(', '.join(sorted(map(self._reporter.show, changed))))
+        self._asked |= asked
+        return True
 
     # Stage and swap
 
@@ -117,18 +162,29 @@ class Reloader:
         for name in dirty - self._tree.keys():
             self._finder.attempts.pop(name, None)
         with Stage(self.product.name, dirty) as stage, self._finder.failing_once():
-            for name in wanted:
-                self._import(name)
-        view = self._choose(stage, dirty)
+            self._import_all(wanted)
+        broken = {name for name in dirty if (attempt := self._finder.attempts.get(name)) and attempt.error}
+        view = plan.choose(stage.live, stage.staged, dirty, broken, self._imports())
         stage.show(view)
         self._known = (self._known - changed) | (changed & self._tree.keys())
         self._targets = [target for target in self._targets if target.module in self._known]
         self._app.routes = self._routes()
-        self._log_errors()
-        return {name for name in dirty if view.get(name) is not stage.live.get(name)}
+        swapped = {name for name in dirty if view.get(name) is not stage.live.get(name)}
+        self._say(swapped & stage.live.keys(), dirty)
+        dropped = [*stage.live.items(), *stage.staged.items()]
+        self._unloader.unload(module for name, module in dropped if view.get(name) is not module)
+        return swapped
 
     def _imports(self) -> dict[str, frozenset[str]]:
         return {name: attempt.imports for name, attempt in self._finder.attempts.items()}
+
+    def _import_all(self, names: Iterable[str]) -> None:
+        self._resumed = time.perf_counter()
+        for name in names:
+            self._import(name)
+            if time.perf_counter() - self._resumed > TURN:
+                gevent.sleep(0)
+                self._resumed = time.perf_counter()
 
     def _import(self, name: str) -> None:
         """One unit of work: whatever a module raises, SystemExit and GreenletExit included, breaks only that module."""
@@ -142,18 +198,8 @@ class Reloader:
             if attempts[name].error is not error:
                 self._finder.fail(name, error)
 
-    def _choose(self, stage: Stage, dirty: set[str]) -> Modules:
-        """The modules to go on with: new ones, but those that are broken, or are still needed by such, as they were.
-
-        What cannot do without a broken module is broken itself by now; what has another way goes it, as on a fresh start.
-        """
-        imports = self._imports()
-        broken = {name for name in dirty if (attempt := self._finder.attempts.get(name)) and attempt.error}
-        kept = broken & stage.live.keys()
-        gone = {name for name in dirty & stage.live.keys() if name not in stage.staged and importers([name], imports) & kept}
-        old = {name: stage.live[name] for name in kept | gone}
-        clean = {name: module for name, module in stage.live.items() if name not in dirty}
-        return {**clean, **stage.staged, **old}
+    def _discard(self, module: ModuleType) -> None:
+        self._unloader.unload([module])
 
     def _routes(self) -> dict[str, Action]:
         return routing.routes_of((target, self._actions(target)) for target in self._targets)
@@ -165,32 +211,36 @@ class Reloader:
 
     # Words
 
-    def _log_errors(self) -> None:
-        broken = {name: attempt for name, attempt in self._finder.attempts.items() if attempt.error}
-        for name in self._reports.keys() - broken.keys():
-            del self._reports[name]
-            log.info('Mended: %s', self._show(name))
-        for name, attempt in broken.items():
-            if self._reports.get(name) != attempt.report:
-                self._reports[name] = attempt.report
-                if attempt.report:
-                    log.error('Broken: %s%s\n%s', self._show(name), _consequence(name in sys.modules), attempt.report)
+    def _say(self, again: Set[str], dirty: set[str]) -> None:
+        """`again` are modules of which there was one before."""
+        attempts, executed = self._finder.attempts, self._finder.executed
+        self._finder.executed = []
+        self._reporter.say_errors(attempts, sys.modules.keys())
+        for name in attempts.keys() & executed:
+            self._reporter.say_held(name, attempts[name].held)
+        for name in again & set(executed):
+            if not _has_unloader(name):
+                self._reporter.warn_left(name, _left_by(attempts[name], dirty))
+        if not self._counting:
+            self._counting = gevent.spawn_later(LATER, self._count_greenlets)
 
-    def _log_reloaded(self, changed: set[str], swapped: set[str], milliseconds: float) -> None:
-        if not swapped:
-            return
-        parts = [self._list(names) for names in (changed & swapped, swapped - changed) if names]
-        log.info('Reloaded %d module%s in %.0f ms: %s', len(swapped), '' if len(swapped) == 1 else 's', milliseconds, ' -> '.join(parts))
+    def _count_greenlets(self) -> None:
+        """More than there were are those of modules that were replaced."""
+        self._counting = None
+        before, self._started = self._started, started_at_import(str(self.product.path))
+        names = {file.path: name for name, file in self._tree.items()}
+        for (path, kind), number in self._started.items():
+            if path in names and number > before.get((path, kind), number) and not _has_unloader(names[path]):
+                self._reporter.warn_left(names[path], [f'starts a {kind}'])
 
-    def _list(self, names: set[str]) -> str:
-        files = sorted(map(self._show, names))
-        return ', '.join(files[:NAMED]) + (f' and {len(files) - NAMED} more' if len(files) > NAMED else '')
 
-    def _show(self, name: str) -> str:
-        """The file of a module, from the product's folder on."""
-        if name in self._tree:
-            return str(Path(self._tree[name].path).relative_to(self.product.path))
-        return name.removeprefix(self.product.name + '.').replace('.', '/') + ' (gone)'
+def _has_unloader(name: str) -> bool:
+    return UNLOADERS in vars(sys.modules.get(name, sys))
+
+
+def _left_by(attempt: Attempt, dirty: set[str]) -> Set[str]:
+    grown = {key for key in attempt.grown if key.rpartition('.')[0] not in dirty}
+    return attempt.left | {f'makes {key} longer' for key in grown} | {f'sets {key}' for key in attempt.patches}
 
 
 def _paths(tree: Tree) -> dict[str, str]:
@@ -211,10 +261,6 @@ def _is_being_written(file: File) -> bool:
 def _packages_of(name: str) -> Iterable[str]:
     parts = name.split('.')
     return ('.'.join(parts[:size]) for size in range(1, len(parts)))
-
-
-def _consequence(has_good_generation: bool) -> str:
-    return '; the code before this goes on' if has_good_generation else '; its calls are answered with 503'
 
 
 def _unavailable(request: Any) -> None:

@@ -62,7 +62,7 @@ class Session:
         self.supervisor.settle(SETTLE)
 
 
-def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool) -> int:
+def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool, poll: float | None) -> int:
     """Serve the product in the folder `path` until the lines end, or somebody ends it. Returns the exit status.
 
     Raises ProductError, AddressError.
@@ -70,22 +70,22 @@ def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool)
     found = product.find(path)
     with address.listen(place) as listener:
         if no_console:
-            with started(found, listener, _to_stderr) as session:
+            with started(found, listener, _to_stderr, poll) as session:
                 _say_serving(session)
                 _wait_for_signal()
             return 0
         if lines is None and sys.stdin.isatty() and sys.stdout.isatty():
-            return int(import_module('apiphant.dev.console').run(found, listener))
-        with started(found, listener, _to_stderr) as session:
+            return int(import_module('apiphant.dev.console').run(found, listener, poll))
+        with started(found, listener, _to_stderr, poll) as session:
             return int(import_module('apiphant.dev.script').run(session, sys.stdin if lines is None else lines))
 
 
 @contextmanager
-def started(found: Product, listener: socket.socket, write: Callable[[str], None]) -> Iterator[Session]:
+def started(found: Product, listener: socket.socket, write: Callable[[str], None], poll: float | None) -> Iterator[Session]:
     """A session with its app and its watcher running; `write` gets what they have to say."""
     supervisor = Supervisor(found, listener, write, lambda text: write(f'{text}\n'))
     try:
-        trouble = Watcher(found.path, supervisor.look).start()
+        trouble = Watcher(found.path, supervisor.look, lambda: supervisor.files, poll=poll).start()
         if trouble:
             write(f'No events from the file system ({trouble}): looking for changes once a second.\n')
         yield Session(found, address.of(listener), supervisor)

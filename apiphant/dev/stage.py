@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping
+from time import perf_counter
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
 from greenlet import getcurrent, gettrace, settrace
+
+from .observe import was_away
 
 Modules = Mapping[str, ModuleType]
 MISSING = object()
@@ -27,6 +30,7 @@ class Stage:
         self.live: Modules = modules(name)
         self.staged: Modules = {module: value for module, value in self.live.items() if module not in hidden}
         self._greenlet = getcurrent()
+        self._left_at = 0.0
         self._trace_before: Callable[..., Any] | None = None
 
     def __enter__(self) -> Self:
@@ -43,11 +47,13 @@ class Stage:
     def _trace(self, event: str, arguments: Any) -> None:
         origin, target = arguments
         if origin is self._greenlet:
+            self._left_at = perf_counter()
             self.staged = modules(self.name)
             self.show(self.live)
         elif target is self._greenlet:
             self.live = modules(self.name)
             self.show(self.staged)
+            was_away(self._left_at)
         if self._trace_before:
             self._trace_before(event, arguments)
 

@@ -1,7 +1,7 @@
 """The app process seen from the console: started, told, interrupted, started again when it dies.
 
-Three threads: one reads what it prints, one reads its messages and starts it again, one comes and goes to see whether
-an interrupt worked. The listening socket stays here, so a call that comes while no app is there waits for the next one.
+Threads: for each app, one reads what it prints, and one its messages, and starts it again; others come and go, to restart
+it and to see whether an interrupt worked. The listening socket stays here, so a call that comes while no app is there waits for the next one.
 """
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from select import select
 from struct import unpack
 from termios import FIONREAD
 from time import monotonic, sleep
+from typing import Any
 
 from ..product import Product
 from .control import Channel
@@ -32,6 +33,7 @@ class Supervisor:
 
     def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None], say: Callable[[str], None]) -> None:
         self.routes: list[str] = []
+        self.files: frozenset[str] = frozenset()  # whose saving counts beside that of Python files
         self.ready = threading.Event()
         self.settled = threading.Event()  # ready, or known not to become it
         self._product = product
@@ -42,9 +44,9 @@ class Supervisor:
         self._answered = threading.Event()
         self.is_waiting = False  # for a change, since the app died while it started
         self._leaving = False
+        self._restarting = threading.Lock()
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: an app that starts has no handler yet, and should not die of it
-        self._app = App(product, listener, write)
-        threading.Thread(target=self._watch_over, name='supervisor', daemon=True).start()
+        self._keep(App(product, listener, write))
 
     def look(self, saved: Iterable[str]) -> None:
         """The tree may have changed; these paths were saved whole."""
@@ -68,18 +70,41 @@ class Supervisor:
         self._leaving = True
         self._app.stop()
 
-    def _watch_over(self) -> None:
-        while not self._leaving:
-            for message in self._app.channel:
-                self._receive(message)
-            if not self._leaving:
-                self._replace()
+    def restart(self, why: str) -> None:
+        """Start a new app beside the one that serves, which is ended when the new one is ready. Returns at once."""
+        self._say(f'Restarting: {why}')
+        threading.Thread(target=self._restart, name='restart', daemon=True).start()
 
-    def _receive(self, message: dict[str, object]) -> None:
+    def _restart(self) -> None:
+        with self._restarting:
+            app = App(self._product, self._listener, self._write)
+            if message := next((message for message in app.channel if 'ready' in message), None):
+                before = self._app
+                self._keep(app)
+                self._receive(message)
+                before.leave()
+            else:
+                self._say(f'The new app process {app.wait()} while it started. The one before goes on.')
+
+    def _keep(self, app: App) -> None:
+        self._app = app
+        threading.Thread(target=self._follow, args=(app,), name='follow', daemon=True).start()
+
+    def _follow(self, app: App) -> None:
+        for message in app.channel:
+            if app is self._app:
+                self._receive(message)
+        if app is self._app and not self._leaving:
+            self._replace()
+
+    def _receive(self, message: dict[str, Any]) -> None:
         if 'pong' in message:
             self._answered.set()
+        if 'restart' in message:
+            self.restart(message['restart'])
         if 'ready' in message:
-            self.routes = [str(route) for route in message['ready']]  # type: ignore[attr-defined]
+            self.routes = message['ready']
+            self.files = frozenset(message['files'])
             self.ready.set()
             self.settled.set()
 
@@ -100,7 +125,7 @@ class Supervisor:
         else:
             self._say(f'The app process {how}. Starting it again.')
         if not self._leaving:
-            self._app = App(self._product, self._listener, self._write)
+            self._keep(App(self._product, self._listener, self._write))
 
     def _check_answer(self, app: App) -> None:
         self._answered.clear()
@@ -139,6 +164,11 @@ class App:
         status = self._process.wait()
         self._close()
         return f'was killed by {signal.Signals(-status).name}' if status < 0 else f'left with exit status {status}'
+
+    def leave(self) -> None:
+        """Let it end what it answers, and see to that."""
+        self.signal(signal.SIGTERM)
+        self.wait()
 
     def stop(self) -> None:
         """End it: it leaves when its lifeline ends, if it can."""

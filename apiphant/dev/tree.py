@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 RACY = 0.05  # seconds: a file changed this lately may change again and keep its time stamps
+LARGE = 8 * 1024 * 1024  # bytes, above which a file is not read to see whether it changed
 SKIPPED = frozenset(('__pycache__', 'node_modules'))
 
 
@@ -70,14 +72,32 @@ def _file(path: str, previous: File | None) -> File | None:
     """None for one that is gone."""
     if not path.endswith('.py'):
         return File(path, (), '')
+    file = look_at(path, previous)
+    return file if file.digest else None
+
+
+def look_at(path: str, previous: File | None = None) -> File:
+    """Any file as it is now, a folder by the names in it; with no digest if it is not there."""
     try:
         status = os.stat(path)
         stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
         if previous and previous.path == path and previous.stamp == stamp:
             return previous
-        with open(path, 'rb') as file:
-            digest = digest_of(file.read())
+        digest = digest_of(_names(path) if S_ISDIR(status.st_mode) else _bytes(path, status))
     except OSError:
-        return None
+        return File(path, (), '')
     is_racy = time.time() - status.st_ctime < RACY
     return File(path, () if is_racy else stamp, digest)
+
+
+def _names(folder: str) -> bytes:
+    names = sorted(name for name in os.listdir(folder) if not name.startswith('.') and name not in SKIPPED)
+    return os.fsencode('/'.join(names))
+
+
+def _bytes(path: str, status: os.stat_result) -> bytes:
+    """What there is to tell a file's content by: of a large one, or one that is no file, when it was written."""
+    if not S_ISREG(status.st_mode) or status.st_size > LARGE:
+        return b'%d %d' % (status.st_mtime_ns, status.st_size)
+    with open(path, 'rb') as file:
+        return file.read()

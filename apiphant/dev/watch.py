@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -27,11 +27,16 @@ log = logging.getLogger(__name__)
 
 
 class Watcher(FileSystemEventHandler):
-    """Calls `look(paths)` from a thread of its own."""
+    """Calls `look(paths)` from a thread of its own. `also()` gives paths that count beside Python files.
 
-    def __init__(self, folder: Path, look: Callable[[Iterable[str]], None]) -> None:
+    With `poll` there are no events, only a look so often, in seconds.
+    """
+
+    def __init__(self, folder: Path, look: Callable[[Iterable[str]], None], also: Callable[[], Container[str]], *, poll: float | None = None) -> None:
         self._folder = folder
         self._look = look
+        self._also = also
+        self._poll = poll
         self._saved: set[str] = set()
         self._created: set[str] = set()
         self._wake = threading.Event()
@@ -42,6 +47,8 @@ class Watcher(FileSystemEventHandler):
     def start(self) -> str:
         """Returns '' or why there are no events, so that only the sweep remains."""
         threading.Thread(target=self._run, name='watcher', daemon=True).start()
+        if self._poll:
+            return ''
         try:
             self._observer.schedule(self, str(self._folder), recursive=True)
             self._observer.start()
@@ -52,7 +59,7 @@ class Watcher(FileSystemEventHandler):
     def dispatch(self, event: FileSystemEvent) -> None:
         note = NOTES.get(event.event_type)
         paths = [str(path) for path in (event.dest_path, event.src_path) if path]
-        if note and (any(path.endswith('.py') for path in paths) or _is_tree_change(event)):
+        if note and (any(path.endswith('.py') or path in self._also() for path in paths) or _is_tree_change(event)):
             with self._lock:
                 note(self, paths[0])
 
@@ -71,7 +78,7 @@ class Watcher(FileSystemEventHandler):
 
     def _run(self) -> None:
         while True:
-            self._wake.wait(SWEEP)
+            self._wake.wait(self._poll or SWEEP)
             self._wait_for_quiet()
             with self._lock:
                 saved, self._saved, self._created = self._saved, set(), set()

@@ -1,0 +1,41 @@
+"""What replaced modules gave to `on_unload`: called when the last request that began with them has ended."""
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Hashable, Iterable
+from types import ModuleType
+from typing import Any
+
+import gevent
+
+from ..reload import UNLOADERS
+
+PERIOD = 0.05  # seconds between looks whether the requests have ended
+
+log = logging.getLogger(__name__)
+
+
+class Unloader:
+    """`running()` is to give what is being answered at the moment."""
+
+    def __init__(self, running: Callable[[], Collection[Hashable]]) -> None:
+        self._running = running
+
+    def unload(self, modules: Iterable[ModuleType]) -> None:
+        """Returns at once; the functions are called later, in the order opposite to that in which they were given."""
+        functions = [function for module in modules for function in reversed(vars(module).pop(UNLOADERS, ()))]
+        if functions:
+            gevent.spawn(self._call_after, frozenset(self._running()), functions)
+
+    def _call_after(self, requests: Collection[Hashable], functions: Iterable[Callable[[], Any]]) -> None:
+        while requests and not requests.isdisjoint(self._running()):  # type: ignore[attr-defined]
+            gevent.sleep(PERIOD)
+        for function in functions:
+            _call(function)
+
+
+def _call(function: Callable[[], Any]) -> None:
+    try:
+        function()
+    except Exception:
+        log.exception('What was given to on_unload failed:')

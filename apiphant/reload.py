@@ -1,0 +1,39 @@
+"""What a module keeps, and what it gives back, when `apiphant dev` imports it anew. In production nothing is imported twice.
+
+    from apiphant.reload import keep, on_unload
+
+    POOL = keep('pool', lambda: ConnectionPool(8))    # the same pool in each generation of this module
+
+    feed = gevent.spawn(follow_feed)
+    on_unload(feed.kill)                              # one runs, also after the tenth save
+"""
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Value = TypeVar('Value')
+Function = TypeVar('Function', bound=Callable[[], Any])
+
+UNLOADERS = '__on_unload__'  # the name, in a module, of what it gave to on_unload
+
+_kept: dict[tuple[str, str], Any] = {}
+
+
+def keep(name: str, factory: Callable[[], Value]) -> Value:
+    """The value that the calling module kept under this name, or what `factory()` gives, from now on."""
+    key = (sys._getframe(1).f_globals['__name__'], name)
+    if key not in _kept:
+        _kept[key] = factory()
+    value: Value = _kept[key]
+    return value
+
+
+def on_unload(function: Function) -> Function:
+    """Call `function()` when the calling module has been replaced and the last request that began with it has ended.
+
+    Also when its import fails after this. Also a decorator.
+    """
+    sys._getframe(1).f_globals.setdefault(UNLOADERS, []).append(function)
+    return function
