@@ -22,8 +22,8 @@ _kept: dict[tuple[str, str], Any] = {}
 
 
 def keep(name: str, factory: Callable[[], Value]) -> Value:
-    """The value that the calling module kept under this name, or what `factory()` gives, from now on."""
-    key = (sys._getframe(1).f_globals['__name__'], name)
+    """The value that the module being imported kept under this name, or what `factory()` gives, from now on."""
+    key = (_module()['__name__'], name)
     if key not in _kept:
         _kept[key] = factory()
     value: Value = _kept[key]
@@ -31,9 +31,17 @@ def keep(name: str, factory: Callable[[], Value]) -> Value:
 
 
 def on_unload(function: Function) -> Function:
-    """Call `function()` when the calling module has been replaced and the last request that began with it has ended.
+    """Call `function()` when the module being imported has been replaced and the last request that began with it has ended.
 
     Also when its import fails after this. Also a decorator.
     """
-    sys._getframe(1).f_globals.setdefault(UNLOADERS, []).append(function)
+    _module().setdefault(UNLOADERS, []).append(function)
     return function
+
+
+def _module() -> dict[str, Any]:
+    """The names of the module that is being imported, or else of the caller's."""
+    caller = frame = sys._getframe(2)
+    while frame.f_code.co_name != '<module>' and frame.f_back:
+        frame = frame.f_back
+    return (frame if frame.f_code.co_name == '<module>' else caller).f_globals

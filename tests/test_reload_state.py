@@ -347,7 +347,7 @@ on_unload(lambda: print('closed {name} after', V))
     since = edit(shop, name, text, (2,))
     for word in ('before', 'after'):
         shop.server.wait_for_line(f'^closed {name} {word} 1$', since)
-    shop.server.wait_for_line(rf'^ERROR .*{name}', since)
+    shop.server.wait_for_line('^ERROR .*unload', since)
     shop.server.wait_for_line(rf' File ".*lib/{name}\.py", line \d+, in fail', since)
     shop.server.wait_for_line(f'^ValueError: unloading {name}$', since)
     assert shop.answer(name) == 2

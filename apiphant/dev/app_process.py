@@ -5,10 +5,12 @@ interrupts the product's code that is running at the moment, SIGINT is the conso
 """
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
 import sys
+from time import monotonic, process_time
 from types import FrameType
 from typing import Any
 
@@ -26,6 +28,7 @@ from .fixed import Fixed
 from .reload import Reloader
 
 GRACEFUL_TIMEOUT = 8.0  # seconds
+REST = 250  # a look that found nothing is followed by so many times its CPU time without one that no event asks for
 
 
 def main(path: str, control: int, listener: int, lifeline: int) -> None:
@@ -47,25 +50,30 @@ class AppProcess:
         self._app = Application({})
         self._channel = channel
         self._reloader = Reloader(found, self._app, self._look_again, self._ask_restart, lambda: self._acceptor.answering)
-        self._fixed = Fixed(found)
+        self._fixed = Fixed(found, self._look_again)
+        self._wanted = Event()  # whether the console wants this app to serve
         self._wake = Event()
         self._saved: set[str] = set()
+        self._rested = 0.0  # when it is time for a look that no event asks for
 
     def run(self, listener: socket.socket) -> None:
         self._acceptor = Acceptor(listener, self._app, Settings())
+        gc.freeze()  # so that looking for garbage after a reload takes no longer than the product is large
         self._reloader.start()
         self._fixed.changed()
-        self._acceptor.start()
         self._tell_routes()
         gevent.spawn(self._listen)
         gevent.spawn(self._reload_forever)
         stopped = Event()
         gevent.signal_handler(signal.SIGTERM, stopped.set)
-        stopped.wait()
-        self._acceptor.stop(GRACEFUL_TIMEOUT)
+        gevent.wait((self._wanted, stopped), count=1)
+        if self._wanted.is_set():
+            self._acceptor.start()
+            stopped.wait()
+            self._acceptor.stop(GRACEFUL_TIMEOUT)
 
     def _tell_routes(self) -> None:
-        self._channel.send(ready=self._reloader.routes, files=[*self._reloader.data, *self._fixed.files])
+        self._channel.send(ready=self._reloader.routes, files=[*self._reloader.data, *self._fixed.files], broken=self._reloader.broken)
 
     def _look_again(self, seconds: float) -> None:
         gevent.spawn_later(seconds, self._wake.set)
@@ -75,9 +83,11 @@ class AppProcess:
 
     def _listen(self) -> None:
         for message in self._channel:
+            if 'serve' in message:
+                self._wanted.set()
             if 'ping' in message:
                 self._channel.send(pong=message['ping'])
-            if 'look' in message:
+            if 'look' in message and (message['look'] or monotonic() > self._rested):
                 self._saved.update(message['look'])
                 self._wake.set()
 
@@ -86,8 +96,11 @@ class AppProcess:
             self._wake.wait()
             self._wake.clear()
             saved, self._saved = self._saved, set()
+            started = process_time()
             if self._reloader.look(saved):
                 self._tell_routes()
+            else:
+                self._rested = monotonic() + REST * (process_time() - started)
             if changed := self._fixed.changed():
                 self._ask_restart(changed)
 

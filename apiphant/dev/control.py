@@ -1,8 +1,10 @@
 """Messages between console and app: JSON objects, one a line, over a socketpair. Both sides use it.
 
 console -> app   {"look": [paths]}   the tree may have changed; the paths were saved whole
+                 {"serve": 1}        accept connections from now on
                  {"ping": 1}         answered by {"pong": 1}
-app -> console   {"ready": [routes], "files": [paths]}   serving from now on; also after each reload. A save of these files counts, too
+app -> console   {"ready": [routes], "files": [paths], "broken": [modules]}
+                                     ready to serve; also after each reload. A save of these files counts, too
                  {"restart": why}    a new process is needed
 """
 from __future__ import annotations

@@ -23,6 +23,14 @@ from .tree import digest_of
 
 
 @dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a source says, whatever comes of running it."""
+    code: CodeType
+    imports: frozenset[str]
+    patches: frozenset[str]  # attributes of other packages' modules that it sets
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """What came of the last import of a module: the source that it was, what it imports and reads, the error and its traceback.
 
@@ -30,7 +38,7 @@ class Attempt:
     """
     digest: str
     imports: frozenset[str] = frozenset()
-    patches: frozenset[str] = frozenset()  # attributes of other packages' modules that it sets
+    parsed: Parsed | None = None
     reads: Mapping[str, str] = field(default_factory=dict)  # path -> digest, '' when it was not there
     left: frozenset[str] = frozenset()  # what stays behind when it is imported anew
     grown: frozenset[str] = frozenset()  # lists and the like of other modules that are longer since: 'shop.hooks.HOOKS'
@@ -106,12 +114,20 @@ class Loader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         source = self.get_data(self.path)
-        self._note(fullname, source, None)
+        before, digest = self._finder.attempts.get(fullname), digest_of(source)
+        known = before.parsed if before and before.digest == digest else None
+        self._finder.attempts[fullname] = Attempt(digest, before.imports if before else frozenset())  # the best guess while it has no syntax
+        parsed = known or self._parse(fullname, source)
+        self._finder.attempts[fullname] = Attempt(digest, parsed.imports, parsed)
+        return parsed.code.replace()  # a copy, since by their code generations are told apart
+
+    def _parse(self, name: str, source: bytes) -> Parsed:
         tree: Any = compile(source, self.path, 'exec', ast.PyCF_ONLY_AST, dont_inherit=True)
-        self._note(fullname, source, tree)
+        imports = imports_of(tree, name, self.is_package(name), self._finder.name)
+        self._finder.attempts[name] = replace(self._finder.attempts[name], imports=imports)
         code: CodeType = compile(tree, self.path, 'exec', dont_inherit=True)
         _remember_lines(self.path, source)
-        return code
+        return Parsed(code, imports, patches_of(tree, self._finder.name))
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
@@ -127,14 +143,6 @@ class Loader(SourceFileLoader):
             raise
         finally:
             self._finder.note(name, doings)
-
-    def _note(self, name: str, source: bytes, tree: Any) -> None:
-        """Of source that has no syntax, what it imported before is the best guess."""
-        before = self._finder.attempts.get(name)
-        known = before.imports if before else frozenset()
-        imports = known if tree is None else imports_of(tree, name, self.is_package(name), self._finder.name)
-        patches = frozenset() if tree is None else patches_of(tree, self._finder.name)
-        self._finder.attempts[name] = Attempt(digest_of(source), imports, patches)
 
 
 def _remember_lines(path: str, source: bytes) -> None:

@@ -19,6 +19,11 @@ def readers(paths: Collection[str], attempts: Mapping[str, Any]) -> set[str]:
     return {name for name, attempt in attempts.items() if not attempt.reads.keys().isdisjoint(paths)}
 
 
+def dirty(changed: Set[str], fresh: Set[str], imports: Mapping[str, Collection[str]]) -> set[str]:
+    """What to import anew: the changed and what imports them; but not what is fresh, unless it imports a change that is not."""
+    return importers(changed - fresh, imports) | (importers(changed, imports) - fresh)
+
+
 def choose(live: Mapping[str, Module], staged: Mapping[str, Module], dirty: Set[str], broken: Set[str],
            imports: Mapping[str, Collection[str]]) -> dict[str, Module]:
     """The modules to go on with: new ones, but those that are broken, or are still needed by such, as they were.

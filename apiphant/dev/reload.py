@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Set
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +26,7 @@ from ..routing import Action, Target
 from ..validation import ApiError
 from . import plan
 from .graph import importers
-from .greenlets import started_at_import
+from .greenlets import generations_at_work
 from .loader import Attempt, Finder
 from .report import Reporter
 from .stage import Stage
@@ -35,7 +34,8 @@ from .tree import File, Tree, look_at, scan
 from .unload import Unloader
 
 SETTLING = 0.1  # seconds that a file may be missing, empty or half written, as editors do it, before that is believed
-TURN = 0.01  # seconds of importing after which others get their turn
+TURN = 0.02  # seconds of importing after which others get their turn
+BREATH = 0.001  # seconds: less than a timer does not let the loop look for what has arrived
 LATER = 0.5  # seconds until greenlets of replaced modules should have ended
 
 
@@ -59,12 +59,11 @@ class Reloader:
         self._data: dict[str, File] = {}  # other files that modules read when they were imported, by path
         self._known: set[str] = set()  # names of the tree, as far as they are believed
         self._seen: dict[str, float] = {}  # since when a change waits to be believed
-        self._asked: set[tuple[str, str]] = set()  # names and digests for which a restart was asked for
+        self._asked: dict[str, str] = {}  # digests of modules for which a restart was asked for
         self._targets: list[Target] = []
         self._lock = RLock()
         self._resumed = 0.0
-        self._started: Counter[tuple[str, str]] = Counter()
-        self._counting: Any = None
+        self._checking: Any = None
 
     def start(self) -> None:
         """Import everything for the first time."""
@@ -80,8 +79,8 @@ class Reloader:
             started = time.perf_counter()
             self._scan()
             changed = self._changed(frozenset(saved))
-            names = {name for name in changed if name not in self._data} | plan.readers(changed, self._finder.attempts)
-            if not names or self._needs_restart(names):
+            names = self._swappable({name for name in changed if name not in self._data} | plan.readers(changed, self._finder.attempts))
+            if not names:
                 return False
             swapped = self._reload(names, names & self._roots())
             if swapped:
@@ -93,6 +92,11 @@ class Reloader:
     def routes(self) -> list[str]:
         """URL paths that have an action, less those that only say that it could not be imported."""
         return sorted(route for route, action in self._app.routes.items() if action is not UNAVAILABLE)
+
+    @property
+    def broken(self) -> list[str]:
+        """Modules that could not be imported."""
+        return sorted(name for name, attempt in self._finder.attempts.items() if attempt.error)
 
     @property
     def data(self) -> list[str]:
@@ -107,7 +111,7 @@ class Reloader:
         importlib.invalidate_caches()
         before, self._tree = self._tree, scan(self.product.path, self.product.name, self._tree)
         self._reporter.tree = self._tree
-        if _paths(before) != _paths(self._tree) or self._seen:
+        if _paths(before) != _paths(self._tree) or self._seen.keys() - self._known:
             self._scan_targets()
         paths = {path for attempt in self._finder.attempts.values() for path in attempt.reads}
         self._data = {path: look_at(path, self._data.get(path)) for path in paths}
@@ -142,22 +146,24 @@ class Reloader:
             return False
         return file.path in saved or not _is_being_written(file)
 
-    def _needs_restart(self, changed: set[str]) -> bool:
-        """Whether one of the modules to import anew says RESTART = True. It is asked for once."""
-        marked = [name for name in importers(changed, self._imports()) if getattr(sys.modules.get(name), 'RESTART', False) is True]
-        if not marked:
-            return False
-        asked = {(name, self._tree[name].digest if name in self._tree else '') for name in changed}
-        if not asked <= self._asked:
-            self._restart(', '.join(sorted(map(self._reporter.show, changed))))
-        self._asked |= asked
-        return True
+    def _swappable(self, changed: set[str]) -> set[str]:
+        """Those that can be imported anew: none while one of them would take a module along that says RESTART = True.
+
+        A restart is asked for once. If it fails, what asked for it waits for its next change, and other changes go on.
+        """
+        digests = {name: self._tree[name].digest if name in self._tree else '' for name in changed}
+        new = {name for name in changed if self._asked.get(name) != digests[name]}
+        if any(getattr(sys.modules.get(name), 'RESTART', False) is True for name in importers(new, self._imports())):
+            self._restart(', '.join(sorted(map(self._reporter.show, new))))
+            self._asked.update({name: digests[name] for name in new})
+            return set()
+        return new
 
     # Stage and swap
 
     def _reload(self, changed: set[str], added: set[str]) -> set[str]:
         """Import anew what the change concerns. Returns the names that were swapped."""
-        dirty = importers(changed, self._imports()) | added
+        dirty = plan.dirty(changed, self._fresh(changed), self._imports()) | added
         wanted = sorted(name for name in dirty if name in self._tree and (name in added or name in self._finder.attempts or name in sys.modules))
         for name in dirty - self._tree.keys():
             self._finder.attempts.pop(name, None)
@@ -171,9 +177,14 @@ class Reloader:
         self._app.routes = self._routes()
         swapped = {name for name in dirty if view.get(name) is not stage.live.get(name)}
         self._say(swapped & stage.live.keys(), dirty)
-        dropped = [*stage.live.items(), *stage.staged.items()]
-        self._unloader.unload(module for name, module in dropped if view.get(name) is not module)
+        self._unloader.unload([module for modules in (stage.live, stage.staged) for name, module in modules.items() if view.get(name) is not module])
         return swapped
+
+    def _fresh(self, changed: set[str]) -> set[str]:
+        """Those that something else imported already as they are now."""
+        attempts = self._finder.attempts
+        return {name for name in changed - self._known if name in attempts and name in self._tree
+                and attempts[name].digest == self._tree[name].digest and not attempts[name].error}
 
     def _imports(self) -> dict[str, frozenset[str]]:
         return {name: attempt.imports for name, attempt in self._finder.attempts.items()}
@@ -183,7 +194,7 @@ class Reloader:
         for name in names:
             self._import(name)
             if time.perf_counter() - self._resumed > TURN:
-                gevent.sleep(0)
+                gevent.sleep(BREATH)
                 self._resumed = time.perf_counter()
 
     def _import(self, name: str) -> None:
@@ -221,16 +232,14 @@ class Reloader:
         for name in again & set(executed):
             if not _has_unloader(name):
                 self._reporter.warn_left(name, _left_by(attempts[name], dirty))
-        if not self._counting:
-            self._counting = gevent.spawn_later(LATER, self._count_greenlets)
+        if not self._checking:
+            self._checking = gevent.spawn_later(LATER, self._check_greenlets)
 
-    def _count_greenlets(self) -> None:
-        """More than there were are those of modules that were replaced."""
-        self._counting = None
-        before, self._started = self._started, started_at_import(str(self.product.path))
+    def _check_greenlets(self) -> None:
+        self._checking = None
         names = {file.path: name for name, file in self._tree.items()}
-        for (path, kind), number in self._started.items():
-            if path in names and number > before.get((path, kind), number) and not _has_unloader(names[path]):
+        for (path, kind), generations in generations_at_work(str(self.product.path)).items():
+            if path in names and generations > 1 and not _has_unloader(names[path]):
                 self._reporter.warn_left(names[path], [f'starts a {kind}'])
 
 
@@ -240,7 +249,8 @@ def _has_unloader(name: str) -> bool:
 
 def _left_by(attempt: Attempt, dirty: set[str]) -> Set[str]:
     grown = {key for key in attempt.grown if key.rpartition('.')[0] not in dirty}
-    return attempt.left | {f'makes {key} longer' for key in grown} | {f'sets {key}' for key in attempt.patches}
+    patches = attempt.parsed.patches if attempt.parsed else frozenset()
+    return attempt.left | {f'makes {key} longer' for key in grown} | {f'sets {key}' for key in patches}
 
 
 def _paths(tree: Tree) -> dict[str, str]:

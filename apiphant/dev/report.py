@@ -20,7 +20,7 @@ class Reporter:
     def __init__(self, name: str, folder: Path) -> None:
         self.tree: Tree = {}
         self._name = name
-        self._folder = folder
+        self._folder = f'{folder}/'
         self._reports: dict[str, str] = {}
         self._warned: set[tuple[str, str]] = set()
 
@@ -55,12 +55,10 @@ class Reporter:
     def show(self, name: str) -> str:
         """The file of a module, or a file that is none, as a person would name it."""
         if name.startswith('/'):
-            path = name
-        elif name in self.tree:
-            path = self.tree[name].path
-        else:
-            return name.removeprefix(self._name + '.').replace('.', '/') + ' (gone)'
-        return str(Path(path).relative_to(self._folder)) if Path(path).is_relative_to(self._folder) else path
+            return name.removeprefix(self._folder)
+        if name in self.tree:
+            return self.tree[name].path.removeprefix(self._folder)
+        return name.removeprefix(self._name + '.').replace('.', '/') + ' (gone)'
 
     def _list(self, names: Iterable[str]) -> str:
         files = sorted(map(self.show, names))

@@ -83,11 +83,11 @@ def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool,
 @contextmanager
 def started(found: Product, listener: socket.socket, write: Callable[[str], None], poll: float | None) -> Iterator[Session]:
     """A session with its app and its watcher running; `write` gets what they have to say."""
-    supervisor = Supervisor(found, listener, write, lambda text: write(f'{text}\n'))
+    def say(text: str) -> None:
+        write(f'{text}\n')
+    supervisor = Supervisor(found, listener, write, say)
     try:
-        trouble = Watcher(found.path, supervisor.look, lambda: supervisor.files, poll=poll).start()
-        if trouble:
-            write(f'No events from the file system ({trouble}): looking for changes once a second.\n')
+        Watcher(found.path, supervisor.look, lambda: supervisor.files, say, poll=poll).start()
         yield Session(found, address.of(listener), supervisor)
     finally:
         supervisor.stop()

@@ -36,6 +36,7 @@ class Supervisor:
         self.files: frozenset[str] = frozenset()  # whose saving counts beside that of Python files
         self.ready = threading.Event()
         self.settled = threading.Event()  # ready, or known not to become it
+        self.broken: frozenset[str] = frozenset()  # modules
         self._product = product
         self._listener = listener
         self._write = write
@@ -78,13 +79,17 @@ class Supervisor:
     def _restart(self) -> None:
         with self._restarting:
             app = App(self._product, self._listener, self._write)
-            if message := next((message for message in app.channel if 'ready' in message), None):
+            message = next((message for message in app.channel if 'ready' in message), None)
+            if message is None:
+                self._say(f'The new app process {app.wait()} while it started. The one before goes on.')
+            elif not self.broken.issuperset(message['broken']):
+                self._say('The app process before goes on, since the new one is broken.')
+                app.leave()
+            else:
                 before = self._app
                 self._keep(app)
                 self._receive(message)
                 before.leave()
-            else:
-                self._say(f'The new app process {app.wait()} while it started. The one before goes on.')
 
     def _keep(self, app: App) -> None:
         self._app = app
@@ -105,6 +110,8 @@ class Supervisor:
         if 'ready' in message:
             self.routes = message['ready']
             self.files = frozenset(message['files'])
+            self.broken = frozenset(message['broken'])
+            self._app.channel.send(serve=1)
             self.ready.set()
             self.settled.set()
 

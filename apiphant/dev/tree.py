@@ -39,48 +39,59 @@ EMPTY = digest_of(b'')
 def scan(folder: Path, name: str, previous: Tree) -> dict[str, File]:
     """Every module below the package `name` in `folder`. Reads only files whose stat is not as in `previous`."""
     found: dict[str, File] = {}
-    for module, entry, is_package in _walk(str(folder), name, frozenset()):
-        file = _file(entry, previous.get(module))
-        if file and (is_package or module not in found or not found[module].digest):
+    for module, path, status in _walk(str(folder), name, frozenset()):
+        if status is None:
+            found.setdefault(module, File(path, (), ''))
+        elif (file := look_at(path, previous.get(module), status)).digest:
             found[module] = file
     return found
 
 
-def _walk(folder: str, package: str, outer: frozenset[tuple[int, int]]) -> Iterator[tuple[str, str, bool]]:
-    """Module name, path, and whether it is a package's own file; a link that leads back up is not followed."""
+def _walk(folder: str, package: str, outer: frozenset[tuple[int, int]]) -> Iterator[tuple[str, str, os.stat_result | None]]:
+    """Module name, path, and stat of each file, None for a folder; packages after the modules of the same name.
+
+    A link that leads back up is not followed.
+    """
     try:
         identity = os.stat(folder)
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as listed:
+            entries = {entry.name: entry for entry in listed}
     except OSError:  # gone meanwhile, or not for us to read
         return
     key = (identity.st_dev, identity.st_ino)
-    names = {entry.name for entry in entries}
-    if key in outer or 'pyvenv.cfg' in names:
+    if key in outer or 'pyvenv.cfg' in entries:
         return
-    yield package, os.path.join(folder, '__init__.py') if '__init__.py' in names else folder, '__init__.py' in names
-    for entry in entries:
-        stem, suffix = os.path.splitext(entry.name)
-        if entry.name.startswith('.') or entry.name in SKIPPED or '.' in stem:
-            continue
-        if not suffix and entry.is_dir():
-            yield from _walk(entry.path, f'{package}.{stem}', outer | {key})
-        elif suffix == '.py' and stem != '__init__' and entry.is_file():
-            yield f'{package}.{stem}', entry.path, False
+    if '__init__.py' not in entries:
+        yield package, folder, None
+    folders = []
+    for name, entry in entries.items():
+        if name.endswith('.py'):
+            if '.' not in name[:-3] and (status := _stat(entry)):
+                yield package if name == '__init__.py' else f'{package}.{name[:-3]}', entry.path, status
+        elif '.' not in name and name not in SKIPPED and entry.is_dir():
+            folders.append(entry)
+    for entry in folders:
+        yield from _walk(entry.path, f'{package}.{entry.name}', outer | {key})
 
 
-def _file(path: str, previous: File | None) -> File | None:
-    """None for one that is gone."""
-    if not path.endswith('.py'):
-        return File(path, (), '')
-    file = look_at(path, previous)
-    return file if file.digest else None
+def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """None for what is no file."""
+    try:
+        status = entry.stat()
+    except OSError:
+        return None
+    return status if S_ISREG(status.st_mode) else None
 
 
-def look_at(path: str, previous: File | None = None) -> File:
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def look_at(path: str, previous: File | None = None, status: os.stat_result | None = None) -> File:
     """Any file as it is now, a folder by the names in it; with no digest if it is not there."""
     try:
-        status = os.stat(path)
-        stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+        status = status or os.stat(path)
+        stamp = _stamp(status)
         if previous and previous.path == path and previous.stamp == stamp:
             return previous
         digest = digest_of(_names(path) if S_ISDIR(status.st_mode) else _bytes(path, status))

@@ -1,8 +1,9 @@
 """What replaced modules gave to `on_unload`: called when the last request that began with them has ended."""
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable
 from types import ModuleType
 from typing import Any
 
@@ -21,17 +22,19 @@ class Unloader:
     def __init__(self, running: Callable[[], Collection[Hashable]]) -> None:
         self._running = running
 
-    def unload(self, modules: Iterable[ModuleType]) -> None:
+    def unload(self, modules: list[ModuleType]) -> None:
         """Returns at once; the functions are called later, in the order opposite to that in which they were given."""
         functions = [function for module in modules for function in reversed(vars(module).pop(UNLOADERS, ()))]
-        if functions:
-            gevent.spawn(self._call_after, frozenset(self._running()), functions)
+        if modules:
+            gevent.spawn(self._finish, frozenset(self._running()), functions)
 
-    def _call_after(self, requests: Collection[Hashable], functions: Iterable[Callable[[], Any]]) -> None:
-        while requests and not requests.isdisjoint(self._running()):  # type: ignore[attr-defined]
+    def _finish(self, requests: frozenset[Hashable], functions: list[Callable[[], Any]]) -> None:
+        while functions and not requests.isdisjoint(self._running()):
             gevent.sleep(PERIOD)
         for function in functions:
             _call(function)
+        functions.clear()
+        gc.collect()  # a module and its functions refer to each other
 
 
 def _call(function: Callable[[], Any]) -> None:
