@@ -42,9 +42,10 @@ def is_https(message: Message, peer: str, trusted: Container[str]) -> bool:
 
 def line(message: Message, status: int, size: int, seconds: float, client: str) -> str:
     """POST /api/v0/echo/read 200 38 0.4 127.0.0.1 - method, path, status, bytes, ms, client; nothing in it can break the line."""
-    return _printable(f'{message.method or "-"} {message.path or "-"} {status} {size} {seconds * 1000:.1f} {client or "-"}')
+    return printable(f'{message.method or "-"} {message.path or "-"} {status} {size} {seconds * 1000:.1f} {client or "-"}')
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Control bytes and what is not ASCII as escapes."""
     return text if text.isprintable() and text.isascii() else ''.join(
         character if character.isprintable() and character.isascii() else f'\\x{ord(character):02x}' for character in text)

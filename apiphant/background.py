@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +41,18 @@ class Task:
         return self.function.__name__
 
 
-tasks: list[Task] = []
+_tasks: list[Task] = []
+
+
+def tasks() -> list[Task]:
+    """Those of the modules as they are imported now: where one was imported anew, its old tasks are gone."""
+    _tasks[:] = [task for task in _tasks if _is_live(task.function)]
+    return _tasks.copy()
+
+
+def _is_live(function: Callable[[], Any]) -> bool:
+    module = sys.modules.get(function.__module__)
+    return module is not None and vars(module) is getattr(function, '__globals__', vars(module))
 
 
 def seconds(period: float) -> Callable[[Function], Function]:
@@ -48,7 +60,7 @@ def seconds(period: float) -> Callable[[Function], Function]:
     def decorate(function: Function) -> Function:
         if not isinstance(period, (int, float)) or not period > 0:
             raise ValueError(f'{function.__name__}: seconds({period!r}) should be a number above 0')
-        tasks.append(Task(function, period))
+        _tasks.append(Task(function, period))
         return function
     return decorate
 
@@ -59,8 +71,8 @@ def run(path: str | Path) -> None:
     stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopped.set)
-    log.info('Running %s', ', '.join(f'{task.name} every {task.period:g} s' for task in tasks))
-    running = [gevent.spawn(_repeat, task, getattr(module, 'on_error', None), stopped) for task in tasks]
+    log.info('Running %s', ', '.join(f'{task.name} every {task.period:g} s' for task in tasks()))
+    running = [gevent.spawn(_repeat, task, getattr(module, 'on_error', None), stopped) for task in tasks()]
     stopped.wait()
     gevent.joinall(running, timeout=GRACEFUL_TIMEOUT)
 
@@ -75,7 +87,7 @@ def load(found: product.Product) -> ModuleType:
         if isinstance(error, ModuleNotFoundError) and error.name == name:
             raise ProductError(f'{found.name} has no background tasks: there is no {found.api / "background.py"}') from None
         raise BrokenProduct({name: error}) from None
-    if not tasks:
+    if not tasks():
         raise ProductError(f'{found.name} has no background tasks: nothing in {name} is decorated with @seconds')
     return module
 
@@ -83,12 +95,13 @@ def load(found: product.Product) -> ModuleType:
 def _repeat(task: Task, on_error: Callable[[str], Any] | None, stopped: Event) -> None:
     start = time.monotonic()
     while not stopped.is_set():
-        _run_once(task, on_error)
+        run_once(task, on_error)
         now = time.monotonic()
         stopped.wait(next_run(start, task.period, now) - now)
 
 
-def _run_once(task: Task, on_error: Callable[[str], Any] | None) -> None:
+def run_once(task: Task, on_error: Callable[[str], Any] | None) -> None:
+    """One unit of work: what it raises is logged, and told to `on_error`."""
     try:
         task.function()
         log.info('Task %s: OK.', task.name)

@@ -29,6 +29,7 @@ SERVE_EPILOG = """commands:
 environment:
   APIPHANT_WORKERS and so on: each option of the server has a variable
   NO_COLOR                  no colours in the console
+  APIPHANT_STYLE            its colours: the name of a pygments style
 """
 
 
@@ -74,6 +75,7 @@ def _dev(words: list[str]) -> int:
     how.add_argument('-c', dest='lines', metavar='LINE', action='append', help='run a line and leave, exit 1 if a call failed; repeatable')
     how.add_argument('--no-console', action='store_true', help='serve and reload until signalled, no prompt')
     parser.add_argument('--poll', metavar='SECONDS', type=_positive, help='look for changes so often, where the file system tells of none')
+    parser.add_argument('--plain', action='store_true', help='no colours and no toolbar')
     given = vars(parser.parse_args(words))
     return _run(_plain, 'dev.session:run', given.pop('product'), given.pop('address'), **given)
 

@@ -66,7 +66,10 @@ def scan(product: Product) -> tuple[list[Target], list[PassedOver]]:
 
 
 def _children(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith('.') and path.name != '__pycache__')
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith('.') and path.name != '__pycache__')
+    except OSError:  # gone meanwhile
+        return []
 
 
 def _walk(folder: Path, package: str, names: tuple[str, ...]) -> Iterator[Target | PassedOver]:

@@ -7,10 +7,11 @@ import pytest
 ROOT = Path(__file__).parent.parent / 'apiphant'
 LAYERS = [
     ['cli', 'dev.__main__'],
-    ['dev.app_process', 'dev.session', 'dev.console', 'dev.script'],
+    ['dev.app_process', 'dev.session', 'dev.console', 'dev.script', 'dev.prompt'],
     ['dev.reload', 'dev.supervise', 'dev.watch', 'dev.highlight', 'dev.completion', 'dev.stage', 'dev.loader', 'dev.graph', 'dev.tree', 'dev.control', 'dev.client', 'dev.command',
-     'dev.plan', 'dev.report', 'dev.unload', 'dev.observe', 'dev.greenlets', 'dev.fixed'],
-    ['server', 'background', 'check'],
+     'dev.plan', 'dev.report', 'dev.unload', 'dev.observe', 'dev.greenlets', 'dev.fixed',
+     'dev.debug', 'dev.evaluate', 'dev.calls', 'dev.routes', 'dev.record', 'dev.pipeline', 'dev.request_text', 'dev.bad_text', 'dev.reply_path'],
+    ['server', 'background', 'check', 'describe'],
     ['worker'],
     ['acceptor'],
     ['tls'],
@@ -50,7 +51,8 @@ def ours(name, path):
 @pytest.mark.parametrize(('name', 'path'), list(modules()), ids=lambda value: str(value) if isinstance(value, str) else '')
 def test_arrows_point_down(name, path):
     assert name in LEVEL, 'a new module needs its layer'
-    within = {'dev.reload', 'dev.console', 'dev.script', 'dev.supervise', 'dev.highlight', 'dev.completion', 'dev.stage', 'dev.loader', 'dev.plan', 'dev.report', 'dev.observe', 'dev.fixed'}
+    within = {'dev.reload', 'dev.console', 'dev.script', 'dev.supervise', 'dev.highlight', 'dev.completion', 'dev.stage', 'dev.loader', 'dev.plan', 'dev.report', 'dev.observe', 'dev.fixed', 'dev.debug', 'dev.calls', 'dev.command', 'dev.pipeline',
+              'dev.request_text', 'dev.reply_path'}
     for imported in ours(name, path):
         assert LEVEL[imported] > LEVEL[name] or (name in within and LEVEL[imported] == LEVEL[name]), f'{name} imports {imported}'
 
@@ -66,7 +68,7 @@ def test_no_cycles():
         visit(name, [])
 
 
-@pytest.mark.parametrize(('library', 'home'), [('prompt_toolkit', 'dev.console'), ('pygments', 'dev.highlight'), ('watchdog', 'dev.watch')])
+@pytest.mark.parametrize(('library', 'home'), [('prompt_toolkit', 'dev.prompt'), ('pygments', 'dev.highlight'), ('watchdog', 'dev.watch')])
 def test_one_module_each(library, home):
     assert [name for name, path in modules() if any(imported.split('.')[0] == library for imported in imports(name, path))] == [home]
 

@@ -5,7 +5,9 @@ serves them. At the end of each example what is broken is mended, and `apiphant 
 
 The examples are the same each time. More of them, new ones each time:
 
-    APIPHANT_ORACLE_EXAMPLES=500 .venv/bin/python -m pytest tests/test_oracle.py --timeout 0
+    APIPHANT_ORACLE_EXAMPLES=500 .venv/bin/python -m pytest tests/test_oracle.py
+
+Nothing is shrunk: what fails depends on timing.
 """
 from __future__ import annotations
 
@@ -31,8 +33,8 @@ from .shop import PID, Shop, handler, shop_with
 
 EXAMPLES = int(os.environ.get('APIPHANT_ORACLE_EXAMPLES', '0'))
 PROFILE = settings(
-    derandomize=not EXAMPLES, max_examples=EXAMPLES or 25, database=None, deadline=None, stateful_step_count=12,
-    phases=[Phase.generate, *([Phase.shrink] if EXAMPLES else [])], print_blob=False, suppress_health_check=list(HealthCheck))
+    derandomize=not EXAMPLES, max_examples=EXAMPLES or 20, database=None, deadline=None, stateful_step_count=12,
+    phases=[Phase.generate], print_blob=False, suppress_health_check=list(HealthCheck))
 LATE = 3.0  # seconds in which the live answers should have become the fresh ones
 KEPT = handler('pid')
 

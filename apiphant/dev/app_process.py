@@ -6,10 +6,12 @@ interrupts the product's code that is running at the moment, SIGINT is the conso
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from time import monotonic, process_time
 from types import FrameType
 from typing import Any
@@ -18,21 +20,26 @@ import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
 
-from .. import logs, product
+from .. import background, logs, product
 from ..acceptor import Acceptor
 from ..app import Application
 from ..connection import Settings
-from . import observe
+from ..request import convert
+from . import debug, observe
+from .calls import Calls
 from .control import Channel
+from .evaluate import Evaluator
 from .fixed import Fixed
 from .reload import Reloader
 
 GRACEFUL_TIMEOUT = 8.0  # seconds
 REST = 250  # a look that found nothing is followed by so many times its CPU time without one that no event asks for
 
+log = logging.getLogger(__name__)
 
-def main(path: str, control: int, listener: int, lifeline: int) -> None:
-    """Serve the product in the folder `path` on the socket `listener`, all three numbers being inherited descriptors."""
+
+def main(path: str, control: int, listener: int, lifeline: int, terminal: int) -> None:
+    """Serve the product in the folder `path` on the socket `listener`; the numbers are inherited descriptors, -1 for no terminal."""
     get_original('_thread', 'start_new_thread')(_leave_with, (lifeline,))
     logs.setup(is_short=True)
     observe.install()
@@ -40,15 +47,19 @@ def main(path: str, control: int, listener: int, lifeline: int) -> None:
     product.add_to_path(found)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN: the product's children would inherit that
     signal.signal(signal.SIGUSR1, lambda number, frame: _interrupt(frame, str(found.path) + os.sep))
-    AppProcess(found, Channel(socket.socket(fileno=control))).run(socket.socket(fileno=listener))
+    AppProcess(found, Channel(socket.socket(fileno=control)), terminal).run(socket.socket(fileno=listener))
 
 
 class AppProcess:
     """Routes, reloader and control channel, put together."""
 
-    def __init__(self, found: product.Product, channel: Channel) -> None:
+    def __init__(self, found: product.Product, channel: Channel, terminal: int) -> None:
+        self._product = found
         self._app = Application({})
         self._channel = channel
+        self._terminal = debug.Terminal(channel, terminal)
+        self._evaluator = Evaluator(found.name)
+        self._calls = Calls(lambda number: channel.send(served=number))
         self._reloader = Reloader(found, self._app, self._look_again, self._ask_restart, lambda: self._acceptor.answering)
         self._fixed = Fixed(found, self._look_again)
         self._wanted = Event()  # whether the console wants this app to serve
@@ -57,7 +68,8 @@ class AppProcess:
         self._rested = 0.0  # when it is time for a look that no event asks for
 
     def run(self, listener: socket.socket) -> None:
-        self._acceptor = Acceptor(listener, self._app, Settings())
+        self._acceptor = Acceptor(listener, self._app, Settings(access=self._calls.note))
+        debug.install(self._terminal)
         gc.freeze()  # so that looking for garbage after a reload takes no longer than the product is large
         self._reloader.start()
         self._fixed.changed()
@@ -85,24 +97,64 @@ class AppProcess:
         for message in self._channel:
             if 'serve' in message:
                 self._wanted.set()
+            if 'tty' in message:
+                self._terminal.granted(message['tty'])
+            if 'ask' in message:
+                gevent.spawn(self._answer, message)
             if 'ping' in message:
                 self._channel.send(pong=message['ping'])
             if 'look' in message and (message['look'] or monotonic() > self._rested):
                 self._saved.update(message['look'])
                 self._wake.set()
 
+    def _answer(self, message: dict[str, Any]) -> None:
+        try:
+            text = QUESTIONS[message['what']](self, message)
+        except BaseException as error:
+            text = logs.format_error(error)
+        self._channel.send(answer=message['ask'], text=text)
+
+    def _evaluate(self, message: dict[str, Any]) -> str:
+        return self._evaluator.evaluate(message['text'], convert(message['last']) if isinstance(message['last'], dict) else message['last'])
+
+    def _list_tasks(self, message: dict[str, Any]) -> str:
+        return '\n'.join(f'{task.name} every {task.period:g} s' for task in background.tasks()) or 'There are no background tasks.'
+
+    def _run_task(self, message: dict[str, Any]) -> str:
+        """Its log lines tell how it went."""
+        tasks = {task.name: task for task in background.tasks()}
+        if message['name'] not in tasks:
+            return f'There is no task {message["name"]!r}; there are: {", ".join(tasks) or "none"}'
+        module = sys.modules.get(f'{self._product.name}.api.background')
+        background.run_once(tasks[message['name']], getattr(module, 'on_error', None))
+        return ''
+
+    def _set_level(self, message: dict[str, Any]) -> str:
+        logging.getLogger().setLevel(message['level'].upper())
+        return ''
+
     def _reload_forever(self) -> None:
         while True:
             self._wake.wait()
             self._wake.clear()
             saved, self._saved = self._saved, set()
-            started = process_time()
-            if self._reloader.look(saved):
-                self._tell_routes()
-            else:
-                self._rested = monotonic() + REST * (process_time() - started)
-            if changed := self._fixed.changed():
-                self._ask_restart(changed)
+            try:
+                self._look(saved)
+            except Exception:
+                log.exception('Reloading failed; the next save is tried again:')
+
+    def _look(self, saved: set[str]) -> None:
+        started = process_time()
+        if self._reloader.look(saved):
+            self._tell_routes()
+        else:
+            self._rested = monotonic() + REST * (process_time() - started)
+        if changed := self._fixed.changed():
+            self._ask_restart(changed)
+
+
+QUESTIONS: dict[str, Callable[[AppProcess, dict[str, Any]], str]] = {
+    'py': AppProcess._evaluate, 'tasks': AppProcess._list_tasks, 'run': AppProcess._run_task, 'log': AppProcess._set_level}
 
 
 def _leave_with(lifeline: int) -> None:
@@ -114,7 +166,7 @@ def _leave_with(lifeline: int) -> None:
 def _interrupt(frame: FrameType | None, folder: str) -> None:
     """Raise in the product's code, if that is what runs: the hub and the server must not be hit."""
     while frame is not None:
-        if frame.f_code.co_filename.startswith(folder):
+        if frame.f_code.co_filename.startswith((folder, '<py>')):
             raise KeyboardInterrupt
         frame = frame.f_back
 

@@ -35,13 +35,13 @@ class UnixConnection(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def post(address: Address, path: str, body: bytes) -> Reply:
-    """POST a body, on a connection of its own. Raises CallError."""
+def post(address: Address, path: str, body: bytes, agent: str) -> Reply:
+    """POST a body, on a connection of its own; `agent` says who calls. Raises CallError."""
     place = address.reachable
     connection = UnixConnection(place.path) if place.path else HTTPConnection(place.host, place.port)
     start = perf_counter()
     try:
-        connection.request('POST', quote(path), body, {'Content-Type': 'application/json', 'Connection': 'close'})
+        connection.request('POST', quote(path), body, {'Content-Type': 'application/json', 'Connection': 'close', 'User-Agent': agent})
         response = connection.getresponse()
         return Reply(response.status, response.reason, response.read(), perf_counter() - start)
     except UnicodeEncodeError:

@@ -1,33 +1,27 @@
 """What a line typed at the prompt means: text in, effect out. Knows no terminal, no network and no process.
 
-    read echo {"hello": "world"}        a call: action, target, and its request as JSON
-    read echo hello=world n:=3          or as items: key=text, key:=JSON
+    read echo {"hello": "world"}        a call: action, target, and its request
+    read echo hello=world n:=3 | jq .   with items, and what it prints goes to another program
 """
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, NoReturn
 
+from ..describe import Description, hint
 from ..routing import ACTIONS
+from .pipeline import split
+from .request_text import BadText, parse
+from .routes import Routes
 
-ITEM = re.compile(r'(?P<key>[^\s=:{}"\']+)(?P<kind>:?=)')
-TEXT = re.compile(r'"(?P<double>(?:[^"\\]|\\.)*)"|\'(?P<single>[^\']*)\'|(?P<bare>\S*)')
-
-HELP = """ACTION TARGET [REQUEST]   call the API; actions are create, read, update, delete
-    read echo                             with no request
-    read echo {"hello": "world"}          with a JSON object
-    read echo hello=world n:=3            with items: key=text, key:=JSON
-    read echo title="two words"           quotes keep spaces together
-use VERSION               call this version from now on: use v1
-routes                    what can be called
-help                      this text
-quit                      leave, as Ctrl-D does
-
-Ctrl-C cancels a call. Tab completes, Up and Ctrl-R look into the history. Saved files are live at once."""
+LEVELS = ('debug', 'info', 'warning', 'error')
+SECRET = re.compile(r'(?i)["\'\w.-]*(password|passwd|token|secret|api_?key)["\'\w.\[\]-]*\s*:?[=:]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +31,7 @@ class Call:
     target: str
     action: str
     request: dict[str, Any] = field(default_factory=dict)
+    output: str = ''  # the shell command that gets the answer
 
     @property
     def path(self) -> str:
@@ -47,6 +42,15 @@ class Call:
 class Show:
     """Print a text."""
     text: str
+    output: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the app, and print what it says."""
+    what: str
+    details: Mapping[str, Any]
+    output: str = ''
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,130 +60,291 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
-    """End the console."""
+class Watch:
+    """Make this call again after each reload, or none any more."""
+    call: Call | None
 
 
-Effect = Call | Show | Use | Leave | None
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Edit a text in $EDITOR, and offer it as the next line."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Open a file of the product in $EDITOR; '' for where the last traceback ended."""
+    path: str
+    line: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Write the last call and its answer into the product's tests."""
+    call: Call
+    status: int
+    answer: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Something that has no details: restart, clear or leave."""
+    what: str
+
+
+Effect = Call | Show | Ask | Use | Watch | Edit | Open | Save | Do | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What lines refer to. `describe` gives what the actions of a target of a version take."""
+    version: str
+    routes: Routes
+    url: str = ''
+    call: Call | None = None  # the last one, its status and its answer
+    status: int = 0
+    answer: Any = None
+    describe: Callable[[str, str], Mapping[str, Description]] = lambda version, target: {}
 
 
 class BadLine(Exception):
     """The line means nothing; the text says what is wrong, and where."""
 
 
-def interpret(line: str, version: str, routes: Sequence[str]) -> Effect:
-    """The effect of a line; None of an empty one. `routes` are URL paths. Raises BadLine."""
-    word, rest = _first_word(line)
-    if word in ACTIONS:
-        return _call(word, rest, version)
-    if word == 'use':
-        return _use(rest, routes)
-    if word in SIMPLE and not rest:
-        return SIMPLE[word](routes)
-    return _refuse(word, rest) if word else None
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A word that may begin a line, what may follow it, and what that does."""
+    name: str
+    arguments: str
+    help: str
+    act: Callable[[str, State], Effect]
 
 
-def _first_word(text: str) -> tuple[str, str]:
+def interpret(line: str, state: State) -> Effect:
+    """The effect of a line; None of an empty one. Raises BadLine."""
+    try:
+        text, output = split(line)
+        word, rest = first_word(text)
+        if not word:
+            return None
+        effect = COMMANDS[word].act(rest, state) if word in COMMANDS else _refuse(word)
+    except BadText as error:
+        raise BadLine(str(error)) from None
+    if not output:
+        return effect
+    if isinstance(effect, (Call, Show, Ask)):
+        return replace(effect, output=output)
+    raise BadLine(f'{word} prints nothing that {output!r} could take')
+
+
+def first_word(text: str) -> tuple[str, str]:
     """And the rest, '' if there is none."""
     first, *rest = text.split(maxsplit=1) or ['']
     return first, rest[0].rstrip() if rest else ''
 
 
-def _refuse(word: str, rest: str) -> NoReturn:
-    if word in SIMPLE:
-        raise BadLine(f'{word} takes nothing after it, not {rest!r}')
-    near = get_close_matches(word, WORDS, 1)
+def may_be_kept(line: str) -> bool:
+    """Whether a line may be in the history: not with a password or the like in it, nor when it starts with a space."""
+    return bool(line.strip()) and not line[0].isspace() and not SECRET.search(line)
+
+
+def _refuse(word: str) -> NoReturn:
+    near = get_close_matches(word, COMMANDS, 1)
     raise BadLine(f'{word!r} is no action and no command' + (f'; did you mean {near[0]!r}?' if near else '; try help'))
 
 
-def _use(version: str, routes: Sequence[str]) -> Use:
-    versions = versions_of(routes)
-    if version not in versions:
-        raise BadLine(f'use takes a version of this product: {", ".join(versions) or "there is none yet"}')
-    return Use(version)
+# Calls
 
 
-def versions_of(routes: Sequence[str]) -> list[str]:
-    """['v0', 'v1', 'v10']"""
-    return sorted({route.split('/')[2] for route in routes}, key=lambda version: int(version[1:]))
-
-
-def _call(action: str, rest: str, version: str) -> Call:
-    target, text = _first_word(rest)
+def _call(action: str, rest: str, state: State) -> Call:
+    target, text = first_word(rest)
     if not target:
         raise BadLine(f'{action} what? A target comes next: {action} echo')
     if '=' in target or target.startswith('{'):
         raise BadLine(f'a target comes before the request: {action} echo {target}')
     if not target.isprintable():
         raise BadLine(f'{target!r} is no target')
-    return Call(version, target.strip('/'), action, request_of(text))
+    return Call(state.version, target.strip('/'), action, parse(text, state.answer))
 
 
-def request_of(text: str) -> dict[str, Any]:
-    """The request that was typed: a JSON object or items. Raises BadLine."""
-    if not text.startswith('{'):
-        return _items(text)
-    content = _json(text)
-    if not isinstance(content, dict):
-        raise BadLine('the request should be a JSON object')
-    return content
+def suggestion(call: Call, routes: Routes) -> str:
+    """What was perhaps meant by a call that nothing answers to; '' if that is not known."""
+    actions = routes.actions(call.version, call.target)
+    if actions:
+        return f'{call.target} has no {call.action}; it has {", ".join(actions)}'
+    near = get_close_matches(call.target, routes.targets(call.version, call.action), 1)
+    return f'did you mean {call.action} {near[0]}?' if near else ''
 
 
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        raise BadLine(f'bad JSON at column {error.colno}: {error.msg}\n  {text}\n  {" " * (error.colno - 1)}^') from None
-    except RecursionError:
-        raise BadLine('bad JSON: it is nested too deep') from None
-    except ValueError as error:
-        raise BadLine(f'bad JSON: {error}') from None
+def _last(state: State) -> Call:
+    if state.call is None:
+        raise BadLine('there was no call yet')
+    return state.call
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise BadLine(f'bad JSON: {name} is not part of it')
+def _again(rest: str, state: State) -> Call:
+    return replace(_last(state), output='')
 
 
-def _items(text: str) -> dict[str, Any]:
-    request: dict[str, Any] = {}
-    position = 0
-    while position < len(text):
-        match = ITEM.match(text, position)
-        if not match:
-            raise BadLine(f'the request should be a JSON object or items, key=text or key:=JSON, not {text[position:].split(maxsplit=1)[0]!r}')
-        read = _read_json if match['kind'] == ':=' else _read_text
-        request[match['key']], end = read(text, match.end())
-        if end < len(text) and not text[end].isspace():
-            raise BadLine(f'a space should follow {text[position:end]!r}')
-        position = end + len(text[end:]) - len(text[end:].lstrip())
-    return request
+def _watch(rest: str, state: State) -> Watch:
+    if not rest:
+        return Watch(_again('', state))
+    effect = interpret(rest, state)
+    if not isinstance(effect, Call):
+        raise BadLine(f'only calls can be watched, not {rest!r}')
+    return Watch(effect)
 
 
-def _read_json(text: str, start: int) -> tuple[Any, int]:
-    try:
-        return json.JSONDecoder(parse_constant=_refuse_constant).raw_decode(text, start)
-    except json.JSONDecodeError as error:
-        raise BadLine(f'bad JSON after := : {error.msg}\n  {text}\n  {" " * error.pos}^') from None
-    except RecursionError:
-        raise BadLine('bad JSON after := : it is nested too deep') from None
-    except ValueError as error:
-        raise BadLine(f'bad JSON after := : {error}') from None
+def _curl(rest: str, state: State) -> Show:
+    call = _last(state)
+    socket = state.url.removeprefix('unix:')
+    where = [state.url + call.path] if socket == state.url else ['--unix-socket', socket, f'http://localhost{call.path}']
+    return Show(shlex.join(['curl', '-X', 'POST', '-d', json.dumps(call.request, ensure_ascii=False), *where]))
 
 
-def _read_text(text: str, start: int) -> tuple[str, int]:
-    match = TEXT.match(text, start)
-    assert match is not None  # it matches the empty text too
-    if match['bare'] and match['bare'][0] in '"\'':
-        raise BadLine(f'a quote is not closed: {text[start:]}')
-    if match['double'] is not None:
-        return re.sub(r'\\(.)', r'\1', match['double']), match.end()
-    return match['single'] if match['single'] is not None else match['bare'], match.end()
+def line_of(call: Call) -> str:
+    """The call as it could be typed, with its request as indented JSON."""
+    request = json.dumps(call.request, indent=2, ensure_ascii=False) if call.request else ''
+    return f'{call.action} {call.target} {request}'.rstrip()
 
 
-SIMPLE: dict[str, Callable[[Sequence[str]], Effect]] = {
-    'help': lambda routes: Show(HELP),
-    'routes': lambda routes: Show('\n'.join(routes) or 'There are no routes yet: the first could be api/v0/echo.py with "def read(request)".'),
-    'quit': lambda routes: Leave(),
-    'exit': lambda routes: Leave(),
-}
-WORDS = (*ACTIONS, 'use', *SIMPLE)
+def _edit(rest: str, state: State) -> Edit:
+    return Edit(rest or (line_of(state.call) if state.call else ''))
+
+
+def _save(rest: str, state: State) -> Save:
+    call = _last(state)
+    if not state.status:
+        raise BadLine('the last call had no answer to save')
+    return Save(call, state.status, state.answer)
+
+
+# Words about the product
+
+
+def _use(version: str, state: State) -> Use:
+    if version not in state.routes.versions:
+        raise BadLine(f'use takes a version of this product: {", ".join(state.routes.versions) or "there is none yet"}')
+    return Use(version)
+
+
+def _routes(text: str, state: State) -> Show:
+    if not state.routes.paths:
+        return Show('There are no routes yet: the first could be api/v0/echo.py with "def read(request)".')
+    return Show('\n'.join(path for path in state.routes.paths if text in path) or f'No route has {text!r} in it.')
+
+
+def _help(topic: str, state: State) -> Show:
+    word, rest = first_word(topic)
+    if not word:
+        return Show(_overview())
+    if word in COMMANDS and not (word in ACTIONS and rest):
+        command = COMMANDS[word]
+        return Show(f'{command.name} {command.arguments}'.rstrip() + f'\n  {command.help}')
+    return Show(_help_on_target(*((rest, word) if word in ACTIONS else (word, '')), state))
+
+
+def _help_on_target(target: str, action: str, state: State) -> str:
+    described = state.describe(state.version, target)
+    actions = [name for name in state.routes.actions(state.version, target) if action in ('', name)]
+    if not actions:
+        near = get_close_matches(target, [*COMMANDS, *(target for action in ACTIONS for target in state.routes.targets(state.version, action))], 1)
+        raise BadLine(f'there is no {f"{action} {target}".strip()!r} to help with' + (f'; did you mean {near[0]!r}?' if near else ''))
+    return '\n'.join(_help_on_action(name, target, described.get(name)) for name in actions)
+
+
+def _help_on_action(action: str, target: str, description: Description | None) -> str:
+    lines = [f'{action} {target}']
+    if description:
+        lines += [f'  {line}' for line in description.doc.splitlines()]
+        width = max((len(field.name) for field in description.fields), default=0)
+        lines += [f'    {field.name:{width}}  {hint(field)}'.rstrip() for field in description.fields]
+    return '\n'.join(lines)
+
+
+def _overview() -> str:
+    rows = [(f'{command.name} {command.arguments}'.rstrip(), command.help) for name, command in COMMANDS.items() if name == command.name]
+    width = max(len(usage) for usage, _ in rows)
+    return '\n'.join(f'{usage:{width}}  {text}' for usage, text in rows) + FOOTNOTE
+
+
+FOOTNOTE = """
+
+A request is JSON or items, or both:
+  read echo {"a": 1}
+  read echo key=text key="two words" key:=JSON a.b=text list[]=text key=@file
+The last answer, or a part of it:         read item id=$.items[0].id
+Its way to other programs and files:      read items | jq .items > items.json
+Ctrl-C cancels a call, Tab completes, Ctrl-R searches the history.
+Saved files are live at once."""
+
+
+# The app
+
+
+def _ask(what: str, rest: str, state: State) -> Ask:
+    return Ask(what, {})
+
+
+def _py(text: str, state: State) -> Ask:
+    if not text:
+        raise BadLine('py what? An expression comes next: py 1 + 1')
+    return Ask('py', {'text': text, 'last': state.answer})
+
+
+def _run(name: str, state: State) -> Ask:
+    if not name:
+        raise BadLine('run what? The name of a task comes next; tasks lists them')
+    return Ask('run', {'name': name})
+
+
+def _log(level: str, state: State) -> Ask:
+    if level not in LEVELS:
+        raise BadLine(f'log takes a level: {", ".join(LEVELS)}')
+    return Ask('log', {'level': level})
+
+
+def _open(place: str, state: State) -> Open:
+    path, _, line = place.rpartition(':') if re.search(r':\d+$', place) else (place, '', '1')
+    return Open(path, int(line))
+
+
+def _do(what: str, rest: str, state: State) -> Do:
+    return Do(what)
+
+
+def _plainly(name: str, act: Callable[[str, State], Effect]) -> Callable[[str, State], Effect]:
+    """Of a command that takes nothing."""
+    def acting(rest: str, state: State) -> Effect:
+        if rest:
+            raise BadLine(f'{name} takes nothing after it, not {rest!r}')
+        return act(rest, state)
+    return acting
+
+
+def _command(name: str, arguments: str, text: str, act: Callable[[str, State], Effect]) -> Command:
+    return Command(name, arguments, text, act if arguments else _plainly(name, act))
+
+
+TABLE = (
+    *(_command(action, 'TARGET [REQUEST]', f'call the {action} of a target', partial(_call, action)) for action in ACTIONS),
+    _command('again', '', 'make the last call again', _again),
+    _command('watch', '[CALL]', 'make it again after each reload, and show what changed', _watch),
+    _command('unwatch', '', 'no more of that', lambda rest, state: Watch(None)),
+    _command('edit', '[LINE]', 'edit a line, or the last call, in $EDITOR', _edit),
+    _command('curl', '', 'the last call as a curl command', _curl),
+    _command('save', '', 'write the last call and its answer into api/test.py', _save),
+    _command('use', 'VERSION', 'call this version from now on', _use),
+    _command('routes', '[TEXT]', 'what can be called', _routes),
+    _command('py', 'EXPRESSION', 'evaluate Python in the live app; _ is the last answer', _py),
+    _command('tasks', '', 'the background tasks', partial(_ask, 'tasks')),
+    _command('run', 'TASK', 'run a background task once', _run),
+    _command('log', 'LEVEL', f'what is logged from now on: {", ".join(LEVELS)}', _log),
+    _command('open', '[FILE[:LINE]]', 'open a file, or where the last traceback ended, in $EDITOR', _open),
+    _command('restart', '', 'start a new app process; it takes over when it is ready', partial(_do, 'restart')),
+    _command('clear', '', 'clear the screen', partial(_do, 'clear')),
+    _command('help', '[TOPIC]', 'all this, or more about a command, a target or an action', _help),
+    _command('quit', '', 'leave, as Ctrl-D does', partial(_do, 'quit')),
+)
+COMMANDS = {command.name: command for command in TABLE}
+COMMANDS['exit'] = COMMANDS['quit']

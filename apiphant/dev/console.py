@@ -1,191 +1,252 @@
-"""The prompt: reads a line, has it interpreted, prints what comes of it. The one module that knows the terminal.
-
-What the app prints goes above the prompt, and the half-typed line stays. Only one thread ever writes to the terminal
-at a time: while a line is read that is the prompt's own event loop, otherwise whoever has something to say.
-"""
+"""The console: reads a line, has it interpreted, and does what comes of it."""
 from __future__ import annotations
 
-import asyncio
 import os
+import shlex
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import termios
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import unified_diff
 from pathlib import Path
 from types import FrameType
-
-from prompt_toolkit import PromptSession
-from prompt_toolkit.application import in_terminal
-from prompt_toolkit.application.current import get_app
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
-from prompt_toolkit.history import FileHistory
-from prompt_toolkit.output.color_depth import ColorDepth
-from prompt_toolkit.output.vt100 import Vt100_Output
+from typing import Any
 
 from ..product import Product
-from . import highlight
+from ..routing import ACTIONS
+from . import highlight, pipeline
 from .client import CallError, Reply
-from .command import BadLine, Call, Leave, Show
-from .completion import complete
+from .command import Ask, BadLine, Call, Do, Edit, Open, Save, Show, Watch, first_word, may_be_kept
+from .completion import Candidate, complete
+from .prompt import Advice, DumbReader, Reader, Screen
+from .request_text import BadText, is_unfinished, problem
 from .session import Session, is_colour, started
 
-REDRAW = 0.03  # seconds between two batches of lines above the prompt
+EDITOR = 'vi'
+EARLIER = 20  # values kept for each key
 
 
-def run(product: Product, listener: socket.socket, poll: float | None) -> int:
+def run(product: Product, listener: socket.socket, *, poll: float | None, is_plain: bool) -> int:
     """Prompt until the user leaves. Returns the exit status."""
-    screen = Screen(is_colour(sys.stdout))
-    with terminal_kept(), started(product, listener, screen.write, poll) as session:
+    screen = Screen(is_colour(sys.stdout) and not is_plain)
+    with terminal_kept(), started(product, listener, screen.write, poll, screen) as session:
+        console = Console(session, screen)
+        is_dumb = os.environ.get('TERM') == 'dumb'
+        prompt = f'{product.name}> '
         screen.write(f'Serving {product.name} on {session.address.url} - help tells what can be typed, Ctrl-D leaves.\n')
-        read_line = _dumb_reader(product) if os.environ.get('TERM') == 'dumb' else _reader(session, screen)
-        while (line := _next_line(read_line, session)) is not None:
-            if not execute(line, session, screen):
-                break
+        reader = DumbReader(prompt) if is_dumb else Reader(
+            prompt, LineAdvice(console), screen, history_file(product), is_plain=is_plain or bool(os.environ.get('NO_COLOR')))
+        with _interrupts(session):
+            console.run(reader.read)
     return 0
 
 
-def _next_line(read_line: Callable[[], str], session: Session) -> str | None:
-    """A line; '' when Ctrl-C dropped it; None at the end."""
-    try:
-        return read_line()
-    except KeyboardInterrupt:
-        session.supervisor.interrupt()
-        return ''
-    except EOFError:
-        return None
+class Console:
+    """Does what lines say, and prints what comes of it."""
 
+    def __init__(self, session: Session, screen: Screen) -> None:
+        self.session = session
+        self.screen = screen
+        self.earlier: dict[str, list[str]] = defaultdict(list)
+        self.served = 0  # calls of others when the prompt came last
+        self._watched: Call | None = None
+        self._seen = ''  # the answer that was shown of it
+        self._next = ''
+        session.supervisor.on_reload = lambda: threading.Thread(target=self._call_watched, daemon=True).start()
 
-def execute(line: str, session: Session, screen: Screen) -> bool:
-    """Do what a line says and print what comes of it. Returns False if that is to leave."""
-    try:
-        effect = session.interpret(line)
-        if isinstance(effect, Call):
-            screen.write(highlight.reply(_call(effect, session), screen.is_colour) + '\n')
-        elif isinstance(effect, Show):
-            screen.write(effect.text + '\n')
-        return not isinstance(effect, Leave)
-    except (BadLine, CallError) as error:
-        screen.write(f'{error}\n')
-    except KeyboardInterrupt:
-        session.supervisor.interrupt()
-        screen.write('\nCancelled.\n')
-    return True
-
-
-def _call(call: Call, session: Session) -> Reply:
-    answer = session.call(call)
-    session.settle()
-    return answer
-
-
-class Screen:
-    """Where text goes: to the terminal, above the prompt if there is one. Any thread may write whole lines."""
-
-    def __init__(self, is_colour: bool) -> None:
-        self.is_colour = is_colour
-        self._painter = highlight.Painter()
-        self._lock = threading.Lock()
-        self._waiting: deque[str] = deque()
-        self._wake: Callable[[], None] | None = None
-
-    def write(self, text: str) -> None:
-        with self._lock:
-            self._waiting.append(self._painter.paint(text) if self.is_colour else text)
-            if self._wake:
-                self._wake()
-            else:
-                self._flush()
-
-    @contextmanager
-    def prompting(self) -> Iterator[Callable[[], None]]:
-        """While a line is read, text waits for the prompt's loop. Gives what the prompt is to call when it runs."""
-        with self._lock:
-            self._wake = _nobody
-        try:
-            yield self._attach
-        finally:
-            with self._lock:
-                self._wake = None
-                self._flush()
-
-    def _attach(self) -> None:
-        loop, has_text = asyncio.get_running_loop(), asyncio.Event()
-        with self._lock:
-            self._wake = lambda: _call_in(loop, has_text.set)
-        has_text.set()
-        get_app().create_background_task(self._print_above(has_text))
-
-    async def _print_above(self, has_text: asyncio.Event) -> None:
+    def run(self, read: Callable[[str], str]) -> None:
         while True:
-            await has_text.wait()
-            has_text.clear()
-            if self._waiting:
-                async with in_terminal():
-                    with self._lock:
-                        self._flush()
-                await asyncio.sleep(REDRAW)
+            try:
+                self.screen.is_free.wait()
+                self.served = self.session.supervisor.served
+                line, self._next = self._next, ''
+                if not self.execute(read(line)):
+                    return
+            except KeyboardInterrupt:
+                self.session.supervisor.interrupt()
+            except EOFError:
+                return
 
-    def _flush(self) -> None:
-        """Under the lock."""
-        while self._waiting:
-            sys.stdout.write(self._waiting.popleft())
-        sys.stdout.flush()
-
-
-def _nobody() -> None:
-    """Nobody is to be woken: the prompt is about to start and looks then."""
-
-
-def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    try:
-        loop.call_soon_threadsafe(function)
-    except RuntimeError:  # closed: the line has been read, what waits is written then
-        pass
-
-
-class LineCompleter(Completer):
-    """Targets and actions as they are now."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        text = document.text_before_cursor
-        start = -len(text.rpartition(' ')[2])
-        return (Completion(word, start) for word in complete(text, self._session.version, self._session.supervisor.routes))
-
-
-def _reader(session: Session, screen: Screen) -> Callable[[], str]:
-    output = Vt100_Output.from_pty(sys.stdout, term=os.environ.get('TERM'), default_color_depth=ColorDepth.from_env())
-    output.enable_cpr = False  # asking where the cursor is would cost a round trip at each redraw, and a warning where nobody answers
-    prompt: PromptSession[str] = PromptSession(
-        f'{session.product.name}> ',
-        completer=LineCompleter(session),
-        complete_while_typing=True,
-        history=FileHistory(history_file(session.product)),
-        output=output,
-    )
-
-    def read_line() -> str:
-        with screen.prompting() as attach, _leaving_by_signal(prompt):
-            return prompt.prompt(pre_run=attach, handle_sigint=False)
-    return read_line
-
-
-def _dumb_reader(product: Product) -> Callable[[], str]:
-    """A terminal that cannot move the cursor gets no escapes."""
-    def read_line() -> str:
+    def execute(self, line: str) -> bool:
+        """Do what a line says. Returns False if that is to leave."""
         try:
-            return input(f'{product.name}> ')
-        except (KeyboardInterrupt, EOFError):
-            print()
-            raise
-    return read_line
+            effect = self.session.interpret(line)
+            if effect == Do('quit'):
+                return False
+            if handle := EFFECTS.get(type(effect)):
+                handle(self, effect)
+        except (BadLine, CallError) as error:
+            self.screen.write(f'{error}\n')
+        except KeyboardInterrupt:
+            self.session.supervisor.interrupt()
+            self.screen.write('\nCancelled.\n')
+        return True
+
+    def _call(self, call: Call) -> None:
+        reply = self.session.call(call)
+        self.session.settle()
+        self._remember(call.request)
+        if call.output:
+            self._pipe(call.output, reply.body + b'\n')
+        else:
+            self.screen.write(highlight.reply(reply, self.screen.is_colour) + '\n')
+        if hint := self.session.suggestion(call, reply):
+            self.screen.write(f'{hint}\n')
+
+    def _pipe(self, command: str, data: bytes) -> None:
+        status = pipeline.feed(command, data)
+        if status:
+            self.screen.write(f'{command}: exit status {status}\n')
+
+    def _remember(self, request: dict[str, Any]) -> None:
+        """Values, to be offered again."""
+        for key, value in request.items():
+            if isinstance(value, (str, int)) and may_be_kept(f'{key}='):
+                text = str(value)
+                self.earlier[key] = [text, *(other for other in self.earlier[key] if other != text)][:EARLIER]
+
+    def _show(self, effect: Show) -> None:
+        self._print(effect.text, effect.output)
+
+    def _ask(self, effect: Ask) -> None:
+        answer = self.session.ask(effect)
+        self.session.settle()
+        if answer:
+            self._print(answer, effect.output)
+
+    def _print(self, text: str, output: str) -> None:
+        if output:
+            self._pipe(output, f'{text}\n'.encode())
+        else:
+            self.screen.write(f'{text}\n')
+
+    # Watching
+
+    def _watch(self, effect: Watch) -> None:
+        self._watched = effect.call
+        if effect.call is None:
+            self.screen.write('Nothing is watched any more.\n')
+            return
+        reply = self.session.call(effect.call)
+        self.session.settle()
+        self._seen = _text_of(reply)
+        self.screen.write(highlight.reply(reply, self.screen.is_colour) + f'\nWatching {effect.call.action} {effect.call.target}.\n')
+
+    def _call_watched(self) -> None:
+        """In a thread, after a reload."""
+        call = self._watched
+        if call is None:
+            return
+        try:
+            reply = self.session.call(call, is_kept=False)
+        except CallError as error:
+            self.screen.write(f'{call.action} {call.target}: {error}\n')
+            return
+        before, self._seen = self._seen, _text_of(reply)
+        changes = _changes(before, self._seen)
+        what = f' changed:\n{highlight.difference(changes, self.screen.is_colour)}' if changes else ': as before'
+        self.screen.write(f'{call.action} {call.target}{what}\n')
+
+    # Files
+
+    def _edit(self, effect: Edit) -> None:
+        """What comes of it is the next line to be typed: it does not run by itself."""
+        with tempfile.NamedTemporaryFile('w+', suffix='.txt', prefix='apiphant-') as file:
+            file.write(effect.text)
+            file.flush()
+            self._open_editor(Path(file.name), 1)
+            self._next = Path(file.name).read_text('utf-8', 'replace').strip()
+
+    def _open(self, effect: Open) -> None:
+        folder = self.session.product.path
+        place = (effect.path, effect.line) if effect.path else self.screen.painter.last_place
+        if not place:
+            raise BadLine('open what? There was no traceback yet: open api/v0/echo.py')
+        path = next((path for path in (folder / place[0], folder.parent / place[0], Path(place[0])) if path.is_file()), None)
+        if path is None:
+            raise BadLine(f'there is no file {place[0]!r} in {folder}')
+        self._open_editor(path, place[1])
+
+    def _open_editor(self, path: Path, line: int) -> None:
+        editor = os.environ.get('VISUAL') or os.environ.get('EDITOR') or EDITOR
+        words = shlex.split(editor)
+        place = [f'+{line}'] if line > 1 and Path(words[0]).name in ('vi', 'vim', 'nvim', 'nano', 'emacs', 'micro', 'kak') else []
+        try:
+            subprocess.run([*words, *place, str(path)], check=False)
+        except OSError as error:
+            raise BadLine(f'{editor} cannot be started ({(error.strerror or "").lower()}); set EDITOR to one that can') from None
+
+    def _save(self, effect: Save) -> None:
+        self.screen.write(f'{self.session.save(effect)}\n')
+
+    def _do(self, effect: Do) -> None:
+        if effect.what == 'clear':
+            self.screen.write('\x1b[2J\x1b[H' if os.environ.get('TERM') != 'dumb' else '\n')
+
+
+EFFECTS: dict[type, Callable[[Console, Any], None]] = {
+    Call: Console._call, Show: Console._show, Ask: Console._ask, Watch: Console._watch, Edit: Console._edit, Open: Console._open,
+    Save: Console._save, Do: Console._do}
+
+
+class LineAdvice(Advice):
+    """About the line that is being typed, by the product as it is now."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._session = console.session
+
+    def complete(self, text: str) -> list[Candidate]:
+        return complete(text, self._session.state, self._console.earlier)
+
+    def problem(self, text: str) -> tuple[str, int] | None:
+        request = _request_in(text)
+        if not request or is_unfinished(request):
+            return None
+        found = problem(request, self._session.state.answer)
+        return (found.text, len(text.rstrip()) - len(request) + found.position) if found else None
+
+    def is_unfinished(self, text: str) -> bool:
+        return is_unfinished(_request_in(text))
+
+    def may_be_kept(self, text: str) -> bool:
+        return may_be_kept(text)
+
+    def toolbar(self) -> str:
+        session, supervisor = self._session, self._session.supervisor
+        others = supervisor.served - self._console.served
+        broken = f'{len(supervisor.broken)} broken' if supervisor.broken else supervisor.last_reload
+        parts = [session.product.name, session.version, session.address.url, f'{len(supervisor.routes.paths)} actions', broken,
+                 f'{others} calls by others' if others else '']
+        return ' | '.join(part for part in parts if part)
+
+
+def _request_in(text: str) -> str:
+    """The request in a line, without what its answer goes to; '' if there is none."""
+    try:
+        line, _ = pipeline.split(text)
+    except BadText:
+        return ''
+    word, rest = first_word(line)
+    if word == 'watch':
+        word, rest = first_word(rest)
+    return first_word(rest)[1] if word in ACTIONS else ''
+
+
+def _text_of(reply: Reply) -> str:
+    return f'{reply.status} {reply.reason}\n{highlight.body(reply.body, False)}'
+
+
+def _changes(before: str, after: str) -> list[str]:
+    """Lines that differ, and one around them."""
+    lines = unified_diff(before.splitlines(), after.splitlines(), lineterm='', n=1)
+    return [line for line in lines if not line.startswith(('---', '+++', '@@'))]
 
 
 def history_file(product: Product) -> str:
@@ -198,20 +259,16 @@ def history_file(product: Product) -> str:
 
 
 @contextmanager
-def _leaving_by_signal(prompt: PromptSession[str]) -> Iterator[None]:
-    """SIGTERM and SIGHUP end the prompt from inside its loop, so that it puts the terminal back."""
-    def leave(number: int, frame: FrameType | None) -> None:
-        error = SystemExit(128 + number)
-        if prompt.app.is_running and prompt.app.loop:
-            prompt.app.loop.call_soon_threadsafe(lambda: prompt.app.exit(exception=error))
-        else:
-            raise error
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+def _interrupts(session: Session) -> Iterator[None]:
+    """Ctrl-C goes to everybody in the terminal; while a debugger has it, it is the debugger's."""
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not session.supervisor.is_lent:
+            raise KeyboardInterrupt
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

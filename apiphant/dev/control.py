@@ -3,9 +3,13 @@
 console -> app   {"look": [paths]}   the tree may have changed; the paths were saved whole
                  {"serve": 1}        accept connections from now on
                  {"ping": 1}         answered by {"pong": 1}
+                 {"ask": number, "what": "py", ...}   answered by {"answer": number, "text": ...}; see `app_process.QUESTIONS`
+                 {"tty": bool}       the terminal is lent, or cannot be
 app -> console   {"ready": [routes], "files": [paths], "broken": [modules]}
                                      ready to serve; also after each reload. A save of these files counts, too
                  {"restart": why}    a new process is needed
+                 {"served": number}  calls answered so far, without those of the console
+                 {"tty": "acquire"}  a debugger wants the terminal; {"tty": "release"} gives it back
 """
 from __future__ import annotations
 
@@ -13,6 +17,11 @@ import json
 import socket
 from collections.abc import Iterator
 from typing import Any
+
+
+def agent(console: int) -> str:
+    """The User-Agent of calls that the console makes, whose process has this id: it shows them itself."""
+    return f'apiphant-dev/{console}'
 
 
 class Channel:

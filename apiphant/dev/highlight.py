@@ -2,14 +2,24 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from functools import cache
+from typing import Any, ClassVar
 
-from pygments import highlight
+from pygments import highlight, lexer
 from pygments.console import colorize
+from pygments.formatter import Formatter
 from pygments.formatters.terminal import TerminalFormatter
+from pygments.formatters.terminal256 import Terminal256Formatter
 from pygments.lexers.data import JsonLexer
 from pygments.lexers.python import PythonLexer
+from pygments.style import Style
+from pygments.styles import get_style_by_name
+from pygments.token import Keyword, Name, Number, Operator, String, Text, Token
+from pygments.util import ClassNotFound
 
+from ..routing import ACTIONS
 from .client import Reply
 
 LEVELS = {'DEBUG': 'brightblack', 'INFO': 'green', 'WARNING': 'yellow', 'ERROR': 'red', 'CRITICAL': 'red'}
@@ -17,6 +27,59 @@ LOG = re.compile(r'(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)(?P<time> \d\d:\d
 FRAME = re.compile(r'(?P<bars>[ |+-]*)File "(?P<path>[^"]*)", line (?P<line>\d+)(?P<rest>.*)', re.DOTALL)
 BARS = re.compile(r'((?: *[|+] )?)(.*)', re.DOTALL)
 ERROR = re.compile(r'(?P<name>[A-Za-z_](?:[\w.]|<locals>)*)(?P<text>: .*|\n?)', re.DOTALL)
+
+
+bygroups: Any = lexer.bygroups  # they have no types
+using: Any = lexer.using
+
+
+class Plain(Style):
+    """The terminal's own colours, which its user can read whatever its background."""
+    styles: ClassVar[dict[Any, str]] = {
+        Token: '', Keyword: 'ansiblue', Name.Tag: 'ansiblue', Name.Class: 'ansicyan', String: 'ansigreen', Number: 'ansicyan',
+        Keyword.Constant: 'ansicyan', Operator: 'ansimagenta'}
+
+
+def style() -> type[Style]:
+    """What APIPHANT_STYLE names, as far as pygments knows it."""
+    try:
+        return get_style_by_name(os.environ['APIPHANT_STYLE'])
+    except (KeyError, ClassNotFound):
+        return Plain
+
+
+@cache
+def _formatter() -> Formatter[str]:
+    chosen = style()
+    return TerminalFormatter() if chosen is Plain else Terminal256Formatter(style=chosen)
+
+
+class LineLexer(lexer.RegexLexer):
+    """A line of the console."""
+    name = 'apiphant'
+    tokens: ClassVar[dict[str, Any]] = {
+        'root': [
+            (rf'^(\s*)({"|".join(ACTIONS)})(\s+)(\S+)', bygroups(Text, Keyword, Text, Name.Class), 'request'),
+            (r'^(\s*)(py)(\s+)(.*)', bygroups(Text, Keyword, Text, using(PythonLexer))),
+            (r'^(\s*)(\w+)', bygroups(Text, Keyword)),
+            (r'.|\n', Text),
+        ],
+        'request': [
+            (r'(\s)([|>].*)', bygroups(Text, Operator)),
+            (r'"(?:[^"\\]|\\.)*"(?=\s*:)', Name.Tag),
+            (r'([\w.\[\]-]+)(:?=)', bygroups(Name.Tag, Operator)),
+            (r'"(?:[^"\\]|\\.)*"?', String),
+            (r'-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b', Number),
+            (r'\b(?:true|false|null)\b', Keyword.Constant),
+            (r'.|\n', Text),
+        ],
+    }
+
+
+def difference(changes: list[str], is_colour: bool) -> str:
+    """Lines that begin with + and -."""
+    colours = {'+': 'green', '-': 'red'}
+    return '\n'.join(colorize(colours[line[0]], line) if is_colour and line[:1] in colours else line for line in changes)
 
 
 def reply(answer: Reply, is_colour: bool) -> str:
@@ -34,7 +97,7 @@ def body(content: bytes, is_colour: bool) -> str:
     except (ValueError, RecursionError):
         return text
     text = text.encode('utf-8', 'backslashreplace').decode()
-    return highlight(text, JsonLexer(), TerminalFormatter()).rstrip('\n') if is_colour else text
+    return highlight(text, JsonLexer(), _formatter()).rstrip('\n') if is_colour else text
 
 
 def _duration(seconds: float) -> str:
@@ -46,9 +109,10 @@ def _size(count: int) -> str:
 
 
 class Painter:
-    """Colours what an app prints, line by line, keeping whether a traceback is being printed."""
+    """Colours what an app prints, line by line, keeping whether a traceback is being printed, and where one came from last."""
 
     def __init__(self) -> None:
+        self.last_place: tuple[str, int] | None = None
         self._in_traceback = False
 
     def paint(self, text: str) -> str:
@@ -58,6 +122,7 @@ class Painter:
         log, frame = LOG.match(line), FRAME.match(line)
         if frame:
             self._in_traceback = True
+            self.last_place = frame['path'], int(frame['line'])
             return f'{frame["bars"]}File "{colorize("cyan", frame["path"])}", line {colorize("cyan", frame["line"])}{frame["rest"]}'
         if log:
             self._in_traceback = False
@@ -80,4 +145,4 @@ class Painter:
 
 def _python(line: str) -> str:
     indent = line[:len(line) - len(line.lstrip())]
-    return indent + highlight(line.strip(), PythonLexer(), TerminalFormatter())
+    return indent + highlight(line.strip(), PythonLexer(), _formatter())

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib.abc import Loader as LoaderBase
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import decode_source, spec_from_file_location
@@ -57,12 +58,15 @@ class Finder(MetaPathFinder):
         self.attempts: dict[str, Attempt] = {}
         self.executed: list[str] = []
         self._failed: dict[str, BaseException] | None = None
+        self._kept: Mapping[str, ModuleType] = {}
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != self.name and not fullname.startswith(self.name + '.'):
             return None
         if self._failed and fullname in self._failed:
             raise self._failed[fullname]
+        if fullname in self._kept:
+            return ModuleSpec(fullname, Keeper(self._kept[fullname]))
         folders = [os.path.dirname(self.folder)] if path is None else path
         return next(filter(None, (self._spec(fullname, folder) for folder in folders)), None)
 
@@ -80,21 +84,24 @@ class Finder(MetaPathFinder):
         return None
 
     @contextmanager
-    def failing_once(self) -> Iterator[None]:
-        """Meanwhile a module that failed to import fails again with the same error, without being executed for each importer."""
-        self._failed = {}
+    def staging(self, kept: Mapping[str, ModuleType]) -> Iterator[None]:
+        """Meanwhile a module that failed to import fails again with the same error, without being executed for each importer.
+
+        Modules in `kept` are found as they are, once the packages that they are in have been imported anew.
+        """
+        self._failed, self._kept = {}, kept
         try:
             yield
         finally:
-            self._failed = None
+            self._failed, self._kept = None, {}
 
     def fail(self, name: str, error: BaseException) -> None:
         """Note that an import failed, with a report the first time that this error is seen."""
-        is_known = any(attempt.error is error for attempt in self.attempts.values())
-        report = '' if is_known else format_error(error)
+        causes = frozenset(other for other, attempt in self.attempts.items() if attempt.error is error)
+        attempt = self.attempts.get(name, Attempt(''))
         if self._failed is not None:
             self._failed[name] = error
-        self.attempts[name] = replace(self.attempts.get(name, Attempt('')), error=error, report=report)
+        self.attempts[name] = replace(attempt, imports=attempt.imports | causes, error=error, report='' if causes else format_error(error))
 
     def note(self, name: str, doings: Doings) -> None:
         """Note what came of executing a module, besides what it defines."""
@@ -143,6 +150,20 @@ class Loader(SourceFileLoader):
             raise
         finally:
             self._finder.note(name, doings)
+
+
+class Keeper(LoaderBase):
+    """'Imports' a module that is there already."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+        self._spec = module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec
 
 
 def _remember_lines(path: str, source: bytes) -> None:

@@ -11,6 +11,7 @@ import importlib
 import sys
 import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Set
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,7 +30,7 @@ from .graph import importers
 from .greenlets import generations_at_work
 from .loader import Attempt, Finder
 from .report import Reporter
-from .stage import Stage
+from .stage import Stage, modules
 from .tree import File, Tree, look_at, scan
 from .unload import Unloader
 
@@ -57,7 +58,7 @@ class Reloader:
         self._reporter = Reporter(product.name, product.path)
         self._tree: Tree = {}
         self._data: dict[str, File] = {}  # other files that modules read when they were imported, by path
-        self._known: set[str] = set()  # names of the tree, as far as they are believed
+        self._known: dict[str, str] = {}  # paths of the tree, as far as they are believed
         self._seen: dict[str, float] = {}  # since when a change waits to be believed
         self._asked: dict[str, str] = {}  # digests of modules for which a restart was asked for
         self._targets: list[Target] = []
@@ -70,7 +71,7 @@ class Reloader:
         sys.meta_path.insert(0, self._finder)
         with self._lock:
             self._scan()
-            self._known = set(self._tree)
+            self._known = _paths(self._tree)
             self._reload(set(), self._roots())
 
     def look(self, saved: Collection[str] = ()) -> bool:
@@ -129,11 +130,11 @@ class Reloader:
         attempts = self._finder.attempts
         changed = {name for name, attempt in attempts.items() if name in self._tree and self._tree[name].digest != attempt.digest}
         changed |= {name for name, attempt in attempts.items() if attempt.error and name in self._tree and self._tree[name].path in saved}
-        changed |= self._known ^ self._tree.keys()
+        changed |= {name for name, _ in self._known.items() ^ _paths(self._tree).items()}
         changed |= plan.stale(attempts, {path: file.digest for path, file in self._data.items()})
         now = time.monotonic()
-        self._seen = {name: self._seen.get(name, now) for name in changed}
-        waiting = {name for name in changed if not self._is_settled(name, saved, now - self._seen[name])}
+        waiting = {name for name in changed if not self._is_settled(name, saved, now - self._seen.get(name, now))}
+        self._seen = {name: self._seen.get(name, now) for name in waiting}
         if waiting:
             self._look_again(SETTLING / 2)
         return changed - waiting
@@ -163,16 +164,19 @@ class Reloader:
 
     def _reload(self, changed: set[str], added: set[str]) -> set[str]:
         """Import anew what the change concerns. Returns the names that were swapped."""
-        dirty = plan.dirty(changed, self._fresh(changed), self._imports()) | added
+        dirty = plan.dirty(changed, self._fresh(changed), self._settled_imports(changed)) | added
         wanted = sorted(name for name in dirty if name in self._tree and (name in added or name in self._finder.attempts or name in sys.modules))
-        for name in dirty - self._tree.keys():
-            self._finder.attempts.pop(name, None)
-        with Stage(self.product.name, dirty) as stage, self._finder.failing_once():
+        for name in dirty:
+            if name not in self._tree or not self._tree[name].digest:
+                self._finder.attempts.pop(name, None)
+        kept = {name: module for name, module in modules(self.product.name).items() if name not in dirty and not dirty.isdisjoint(_packages_of(name))}
+        with Stage(self.product.name, dirty | kept.keys()) as stage, self._finder.staging(kept):
             self._import_all(wanted)
         broken = {name for name in dirty if (attempt := self._finder.attempts.get(name)) and attempt.error}
         view = plan.choose(stage.live, stage.staged, dirty, broken, self._imports())
         stage.show(view)
-        self._known = (self._known - changed) | (changed & self._tree.keys())
+        self._known = {name: path for name, path in self._known.items() if name not in changed}
+        self._known |= {name: self._tree[name].path for name in changed & self._tree.keys()}
         self._targets = [target for target in self._targets if target.module in self._known]
         self._app.routes = self._routes()
         swapped = {name for name in dirty if view.get(name) is not stage.live.get(name)}
@@ -183,8 +187,15 @@ class Reloader:
     def _fresh(self, changed: set[str]) -> set[str]:
         """Those that something else imported already as they are now."""
         attempts = self._finder.attempts
-        return {name for name in changed - self._known if name in attempts and name in self._tree
+        return {name for name in changed - self._known.keys() if name in attempts and name in self._tree
                 and attempts[name].digest == self._tree[name].digest and not attempts[name].error}
+
+    def _settled_imports(self, changed: set[str]) -> dict[str, frozenset[str]]:
+        """Of all but those that wait to be believed: once they are, they are not as they were, whatever they hold then."""
+        imports = self._imports()
+        for name in importers(changed, imports) & self._seen.keys() & imports.keys():
+            self._finder.attempts[name] = replace(self._finder.attempts[name], digest='')
+        return {name: imported for name, imported in imports.items() if name not in self._seen}
 
     def _imports(self) -> dict[str, frozenset[str]]:
         return {name: attempt.imports for name, attempt in self._finder.attempts.items()}

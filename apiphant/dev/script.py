@@ -6,8 +6,9 @@ import os
 import sys
 from collections.abc import Iterable
 
+from . import pipeline
 from .client import CallError, Reply
-from .command import BadLine, Call, Leave, Show
+from .command import Ask, BadLine, Call, Do, Edit, Effect, Open, Save, Show, Watch
 from .session import Session
 
 CALL_FAILED = 1
@@ -32,13 +33,44 @@ def _run(session: Session, lines: Iterable[str]) -> int:
             print(f'apiphant dev: line {number}: {error}', file=sys.stderr)
             worst = BAD_LINE
             continue
-        if isinstance(effect, Leave):
+        if effect == Do('quit'):
             break
-        if isinstance(effect, Show):
-            print(effect.text, flush=True)
-        if isinstance(effect, Call):
-            worst = max(worst, _call(session, effect))
+        worst = max(worst, _do(session, effect))
     return worst
+
+
+def _do(session: Session, effect: Effect) -> int:
+    """The exit status that comes of it."""
+    if isinstance(effect, Call):
+        return _call(session, effect)
+    if isinstance(effect, Show):
+        return _print(effect.text, effect.output)
+    if isinstance(effect, Ask):
+        answer = session.ask(effect)
+        session.settle()
+        return _print(answer, effect.output) if answer else 0
+    if isinstance(effect, Save):
+        return _save(session, effect)
+    if isinstance(effect, (Edit, Open, Watch)):
+        print(f'apiphant dev: {type(effect).__name__.lower()} is for a terminal', file=sys.stderr)
+        return BAD_LINE
+    return 0
+
+
+def _save(session: Session, effect: Save) -> int:
+    try:
+        print(session.save(effect), file=sys.stderr)
+    except BadLine as error:
+        print(f'apiphant dev: {error}', file=sys.stderr)
+        return CALL_FAILED
+    return 0
+
+
+def _print(text: str, output: str) -> int:
+    if output:
+        return CALL_FAILED if pipeline.feed(output, f'{text}\n'.encode()) else 0
+    print(text, flush=True)
+    return 0
 
 
 def _call(session: Session, call: Call) -> int:
@@ -48,8 +80,8 @@ def _call(session: Session, call: Call) -> int:
         print(f'apiphant dev: {error}', file=sys.stderr)
         return CALL_FAILED
     session.settle()
-    print(_one_line(answer), flush=True)
-    return 0 if answer.status == 200 else CALL_FAILED
+    failed = _print(_one_line(answer), call.output)
+    return failed if answer.status == 200 else CALL_FAILED
 
 
 def _one_line(answer: Reply) -> str:

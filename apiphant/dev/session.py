@@ -11,16 +11,21 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from .. import address, product
 from ..address import Address
+from ..describe import Description, describe
 from ..product import Product
 from .client import CallError, Reply, post
-from .command import Call, Effect, Use, interpret, versions_of
-from .supervise import Supervisor
+from .command import Ask, BadLine, Call, Do, Effect, Save, State, Use, interpret, suggestion
+from .control import agent
+from .record import CannotRecord, record
+from .supervise import Lender, Supervisor
 from .watch import Watcher
 
 SETTLE = 0.05  # seconds that log lines of a call have to come before its answer is shown
@@ -35,34 +40,85 @@ class Session:
         self.address = place
         self.supervisor = supervisor
         self._version = ''
+        self._last: tuple[Call | None, int, Any] = (None, 0, None)
+        self._described: dict[Path, tuple[float, Mapping[str, Description]]] = {}
 
     @property
     def version(self) -> str:
         """What `use` said; else v0, or the first that there is."""
-        versions = versions_of(self.supervisor.routes)
+        versions = self.supervisor.routes.versions
         return self._version or (DEFAULT_VERSION if DEFAULT_VERSION in versions or not versions else versions[0])
+
+    @property
+    def state(self) -> State:
+        """What lines refer to at the moment."""
+        call, status, answer = self._last
+        return State(self.version, self.supervisor.routes, self.address.reachable.url, call, status, answer, self.describe)
 
     def interpret(self, line: str) -> Effect:
         """The effect of a line, already had where it is only the session's. Raises BadLine."""
         if line.strip():
             self.supervisor.settled.wait()
-        effect = interpret(line, self.version, self.supervisor.routes)
+        effect = interpret(line, self.state)
         if isinstance(effect, Use):
             self._version = effect.version
+        if effect == Do('restart'):
+            self.supervisor.restart('asked to')
         return effect
 
-    def call(self, call: Call) -> Reply:
-        """Raises CallError."""
+    def call(self, call: Call, *, is_kept: bool = True) -> Reply:
+        """The answer, kept as the last one. Raises CallError."""
         if self.supervisor.is_waiting:
             raise CallError('no answer: the app process does not start; it is tried again when a file is saved')
-        return post(self.address, call.path, json.dumps(call.request).encode())
+        reply = post(self.address, call.path, json.dumps(call.request).encode(), agent(os.getpid()))
+        if is_kept:
+            self._last = (call, reply.status, _content(reply.body))
+        return reply
+
+    def suggestion(self, call: Call, reply: Reply) -> str:
+        """What was perhaps meant by a call that nothing answers to."""
+        routes = self.supervisor.routes
+        return suggestion(call, routes) if reply.status == 404 and not routes.has(call.path) else ''
+
+    def ask(self, question: Ask) -> str:
+        """What the app says to it."""
+        return self.supervisor.ask(question.what, **question.details)
+
+    def save(self, what: Save) -> str:
+        """Keep a call and its answer in the product's tests; what was done, in words. Raises BadLine."""
+        path, call = self.product.api / 'test.py', what.call
+        try:
+            is_replaced = record(path, call.target, call.action, call.request, what.status, what.answer, version=call.version)
+        except (CannotRecord, OSError) as error:
+            raise BadLine(f'not saved: {error}') from None
+        return f'{"Replaced in" if is_replaced else "Added to"} {path.relative_to(self.product.path.parent)}'
+
+    def describe(self, version: str, target: str) -> Mapping[str, Description]:
+        """What the actions of a target take, by its source as it is now."""
+        base = self.product.api / version / target
+        for path in (base / '__init__.py', base.with_suffix('.py')):
+            try:
+                changed = path.stat().st_mtime
+                if path not in self._described or self._described[path][0] != changed:
+                    self._described[path] = changed, describe(path.read_text('utf-8', 'replace'))
+                return self._described[path][1]
+            except (OSError, ValueError):
+                continue
+        return {}
 
     def settle(self) -> None:
         """Let log lines of what was just answered come first."""
         self.supervisor.settle(SETTLE)
 
 
-def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool, poll: float | None) -> int:
+def _content(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool, poll: float | None, plain: bool) -> int:
     """Serve the product in the folder `path` until the lines end, or somebody ends it. Returns the exit status.
 
     Raises ProductError, AddressError.
@@ -75,17 +131,18 @@ def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool,
                 _wait_for_signal()
             return 0
         if lines is None and sys.stdin.isatty() and sys.stdout.isatty():
-            return int(import_module('apiphant.dev.console').run(found, listener, poll))
+            return int(import_module('apiphant.dev.console').run(found, listener, poll=poll, is_plain=plain))
         with started(found, listener, _to_stderr, poll) as session:
             return int(import_module('apiphant.dev.script').run(session, sys.stdin if lines is None else lines))
 
 
 @contextmanager
-def started(found: Product, listener: socket.socket, write: Callable[[str], None], poll: float | None) -> Iterator[Session]:
-    """A session with its app and its watcher running; `write` gets what they have to say."""
+def started(found: Product, listener: socket.socket, write: Callable[[str], None], poll: float | None,
+            lender: Lender | None = None) -> Iterator[Session]:
+    """A session with its app and its watcher running; `write` gets what they have to say, `lender` has the terminal."""
     def say(text: str) -> None:
         write(f'{text}\n')
-    supervisor = Supervisor(found, listener, write, say)
+    supervisor = Supervisor(found, listener, write, say, lender)
     try:
         Watcher(found.path, supervisor.look, lambda: supervisor.files, say, poll=poll).start()
         yield Session(found, address.of(listener), supervisor)

@@ -17,22 +17,37 @@ from fcntl import ioctl
 from select import select
 from struct import unpack
 from termios import FIONREAD
-from time import monotonic, sleep
-from typing import Any
+from time import monotonic, sleep, strftime
+from typing import Any, Protocol
 
 from ..product import Product
 from .control import Channel
+from .routes import Routes
 
 ANSWER_TIMEOUT = 2.0  # seconds that an interrupted app has to answer before it is killed
 LEAVE_TIMEOUT = 1.0  # seconds that the app has to leave when its lifeline ended
 CHUNK = 65536
 
 
+class Lender(Protocol):
+    """Who has the terminal."""
+
+    def lend(self, granted: Callable[[], None]) -> None:
+        """Leave the terminal alone, and say so when that is done."""
+
+    def take_back(self) -> None:
+        """It is free again."""
+
+
 class Supervisor:
     """Keeps an app process. `write(text)` gets whole lines that it prints, `say(text)` a word of the supervisor's own."""
 
-    def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None], say: Callable[[str], None]) -> None:
-        self.routes: list[str] = []
+    def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None], say: Callable[[str], None],
+                 lender: Lender | None = None) -> None:
+        self.routes = Routes([])
+        self.last_reload = ''  # when that was, in words
+        self.on_reload: Callable[[], object] = lambda: None
+        self.served = 0  # calls, by the app, of others than the console
         self.files: frozenset[str] = frozenset()  # whose saving counts beside that of Python files
         self.ready = threading.Event()
         self.settled = threading.Event()  # ready, or known not to become it
@@ -45,9 +60,13 @@ class Supervisor:
         self._answered = threading.Event()
         self.is_waiting = False  # for a change, since the app died while it started
         self._leaving = False
+        self._lender = lender
+        self._borrower: App | None = None
+        self._answers: dict[int, str] = {}
+        self._has_answer = threading.Condition()
         self._restarting = threading.Lock()
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: an app that starts has no handler yet, and should not die of it
-        self._keep(App(product, listener, write))
+        self._keep(App(product, listener, write, lender is not None))
 
     def look(self, saved: Iterable[str]) -> None:
         """The tree may have changed; these paths were saved whole."""
@@ -59,8 +78,23 @@ class Supervisor:
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in what the app runs; replace the app if it does not answer then."""
         app = self._app
+        if self.is_lent:
+            return
         app.signal(signal.SIGUSR1)
         threading.Thread(target=self._check_answer, args=(app,), name='interrupt', daemon=True).start()
+
+    def ask(self, what: str, **details: object) -> str:
+        """The app's answer to a question; '' if it died over it."""
+        app, number = self._app, id(details)
+        app.channel.send(ask=number, what=what, **details)
+        with self._has_answer:
+            self._has_answer.wait_for(lambda: number in self._answers or app is not self._app)
+            return self._answers.pop(number, '')
+
+    @property
+    def is_lent(self) -> bool:
+        """Whether a debugger has the terminal."""
+        return self._borrower is not None
 
     def settle(self, seconds: float) -> None:
         """Wait until what the app has printed so far is written, at most so long."""
@@ -78,7 +112,7 @@ class Supervisor:
 
     def _restart(self) -> None:
         with self._restarting:
-            app = App(self._product, self._listener, self._write)
+            app = App(self._product, self._listener, self._write, self._lender is not None)
             message = next((message for message in app.channel if 'ready' in message), None)
             if message is None:
                 self._say(f'The new app process {app.wait()} while it started. The one before goes on.')
@@ -92,25 +126,50 @@ class Supervisor:
                 before.leave()
 
     def _keep(self, app: App) -> None:
-        self._app = app
+        with self._has_answer:
+            self._app = app
+            self._has_answer.notify_all()
         threading.Thread(target=self._follow, args=(app,), name='follow', daemon=True).start()
 
     def _follow(self, app: App) -> None:
         for message in app.channel:
-            if app is self._app:
+            if 'tty' in message:
+                self._lend_to(app, message['tty'])
+            elif app is self._app:
                 self._receive(message)
+        self._lend_to(app, 'release')
         if app is self._app and not self._leaving:
             self._replace()
+
+    def _lend_to(self, app: App, what: str) -> None:
+        if what == 'release':
+            if self._lender and app is self._borrower:
+                self._borrower = None
+                self._lender.take_back()
+        elif self._lender and not self._borrower:
+            self._borrower = app
+            self._lender.lend(lambda: app.channel.send(tty=True))
+        else:
+            app.channel.send(tty=False)
 
     def _receive(self, message: dict[str, Any]) -> None:
         if 'pong' in message:
             self._answered.set()
+        if 'served' in message:
+            self.served = message['served']
+        if 'answer' in message:
+            with self._has_answer:
+                self._answers[message['answer']] = message['text']
+                self._has_answer.notify_all()
         if 'restart' in message:
             self.restart(message['restart'])
         if 'ready' in message:
-            self.routes = message['ready']
+            self.routes = Routes(message['ready'])
             self.files = frozenset(message['files'])
             self.broken = frozenset(message['broken'])
+            if self.ready.is_set():
+                self.last_reload = strftime('reloaded %H:%M:%S')
+                self.on_reload()
             self._app.channel.send(serve=1)
             self.ready.set()
             self.settled.set()
@@ -132,7 +191,7 @@ class Supervisor:
         else:
             self._say(f'The app process {how}. Starting it again.')
         if not self._leaving:
-            self._keep(App(self._product, self._listener, self._write))
+            self._keep(App(self._product, self._listener, self._write, self._lender is not None))
 
     def _check_answer(self, app: App) -> None:
         self._answered.clear()
@@ -145,15 +204,17 @@ class Supervisor:
 class App:
     """One app process with its descriptors: control channel, lifeline, output."""
 
-    def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None]) -> None:
+    def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None], has_terminal: bool) -> None:
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         output, printed = os.pipe()
-        inherited = (theirs.fileno(), listener.fileno(), lifeline)
+        terminal = os.dup(sys.stdin.fileno()) if has_terminal else -1
+        inherited = (theirs.fileno(), listener.fileno(), lifeline, terminal)
         command = [sys.executable, '-P', '-m', 'apiphant.dev', str(product.path), *map(str, inherited)]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, pass_fds=inherited,
-                                         env={**os.environ, 'PYTHONUNBUFFERED': '1'})
-        for descriptor in (lifeline, printed):
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, env={**os.environ, 'PYTHONUNBUFFERED': '1'},
+            pass_fds=[number for number in inherited if number >= 0])
+        for descriptor in (lifeline, printed, *([terminal] if has_terminal else [])):
             os.close(descriptor)
         theirs.close()
         self.channel = Channel(ours)

@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -68,10 +68,15 @@ def _walk(folder: str, package: str, outer: frozenset[tuple[int, int]]) -> Itera
         if name.endswith('.py'):
             if '.' not in name[:-3] and (status := _stat(entry)):
                 yield package if name == '__init__.py' else f'{package}.{name[:-3]}', entry.path, status
-        elif '.' not in name and name not in SKIPPED and entry.is_dir():
+        elif '.' not in name and name not in SKIPPED and entry.is_dir() and not _is_hidden(entry.path, entries):
             folders.append(entry)
     for entry in folders:
         yield from _walk(entry.path, f'{package}.{entry.name}', outer | {key})
+
+
+def _is_hidden(folder: str, names: Collection[str]) -> bool:
+    """By a module of that name beside it."""
+    return os.path.basename(folder) + '.py' in names and not os.path.isfile(os.path.join(folder, '__init__.py'))
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:

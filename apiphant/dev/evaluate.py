@@ -1,0 +1,34 @@
+"""`py EXPRESSION`: Python in the live app, typed at the console. Its names stay from one line to the next."""
+from __future__ import annotations
+
+import importlib
+import sys
+from pprint import pformat
+from typing import Any
+
+from ..logs import format_error
+
+WIDTH = 100  # columns
+
+
+class Evaluator:
+    """`name` is the product's, which is there to be used, always as it is now."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._names: dict[str, Any] = {'__name__': '__console__', '__builtins__': __builtins__}
+
+    def evaluate(self, text: str, last: Any) -> str:
+        """What the expression is, or '' for a statement; a traceback if it raises. `_` is the last reply."""
+        self._names.update({'_': last, self._name: sys.modules.get(self._name)})
+        try:
+            importlib.import_module(self._name)
+            try:
+                code = compile(text, '<py>', 'eval')
+            except SyntaxError:
+                exec(compile(text, '<py>', 'exec'), self._names)
+                return ''
+            value = eval(code, self._names)
+            return '' if value is None else pformat(value, width=WIDTH, sort_dicts=False)
+        except BaseException as error:
+            return format_error(error)

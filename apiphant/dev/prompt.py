@@ -1,0 +1,283 @@
+"""The terminal: reads lines, and prints what others have to say above the one that is being typed. All of prompt_toolkit is here.
+
+Only one thread ever writes to the terminal at a time: while a line is read that is the prompt's own event loop, otherwise
+whoever has something to say. While a debugger has the terminal, nobody does.
+"""
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import in_terminal
+from prompt_toolkit.application.current import get_app
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.lexers import Lexer, PygmentsLexer
+from prompt_toolkit.output.color_depth import ColorDepth
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.styles import BaseStyle, Style, merge_styles, style_from_pygments_cls
+from prompt_toolkit.validation import ValidationError, Validator
+
+from . import highlight
+from .completion import Candidate
+
+REDRAW = 0.03  # seconds between two batches of lines above the prompt
+TICK = 1.0  # seconds between two looks at what the toolbar says
+STYLE = Style.from_dict({'bottom-toolbar': 'noreverse ansibrightblack', 'validation-toolbar': 'noreverse ansired'})
+
+
+class Screen:
+    """Where text goes: to the terminal, above the prompt if there is one. Any thread may write whole lines."""
+
+    def __init__(self, is_colour: bool) -> None:
+        self.is_colour = is_colour
+        self.painter = highlight.Painter()
+        self.is_free = threading.Event()  # no debugger has the terminal
+        self.is_free.set()
+        self._lock = threading.Lock()
+        self._waiting: deque[str] = deque()
+        self._wake: Callable[[], object] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._returned = asyncio.Event()
+
+    def write(self, text: str) -> None:
+        with self._lock:
+            painted = self.painter.paint(text)
+            self._waiting.append(painted if self.is_colour else text)
+            if self._wake:
+                self._wake()
+            else:
+                self._flush()
+
+    @contextmanager
+    def prompting(self) -> Iterator[Callable[[], None]]:
+        """While a line is read, text waits for the prompt's loop. Gives what the prompt is to call when it runs."""
+        with self._lock:
+            self._wake = _nobody
+        try:
+            yield self._attach
+        finally:
+            with self._lock:
+                self._wake = self._loop = None
+                self._flush()
+
+    def lend(self, granted: Callable[[], None]) -> None:
+        """To a debugger: nothing is written or read until it is taken back."""
+        with self._lock:
+            self.is_free.clear()
+            loop = self._loop
+        if not loop or not _call_in(loop, lambda: get_app().create_background_task(self._step_aside(granted))):
+            granted()
+
+    def take_back(self) -> None:
+        with self._lock:
+            self.is_free.set()
+            loop = self._loop
+            if self._wake is None:
+                self._flush()
+        if loop:
+            _call_in(loop, self._returned.set)
+
+    async def _step_aside(self, granted: Callable[[], None]) -> None:
+        self._returned.clear()
+        async with in_terminal():
+            granted()
+            if not self.is_free.is_set():
+                await self._returned.wait()
+        if self._wake:
+            self._wake()
+
+    def _attach(self) -> None:
+        loop, has_text = asyncio.get_running_loop(), asyncio.Event()
+        with self._lock:
+            self._loop, self._returned = loop, asyncio.Event()
+            self._wake = lambda: _call_in(loop, has_text.set)
+        has_text.set()
+        get_app().create_background_task(self._print_above(has_text))
+
+    async def _print_above(self, has_text: asyncio.Event) -> None:
+        while True:
+            await has_text.wait()
+            has_text.clear()
+            if self._waiting and self.is_free.is_set():
+                async with in_terminal():
+                    with self._lock:
+                        self._flush()
+                await asyncio.sleep(REDRAW)
+
+    def _flush(self) -> None:
+        """Under the lock."""
+        while self._waiting and self.is_free.is_set():
+            sys.stdout.write(self._waiting.popleft())
+        sys.stdout.flush()
+
+
+def _nobody() -> None:
+    """Nobody is to be woken: the prompt is about to start and looks then."""
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> bool:
+    try:
+        loop.call_soon_threadsafe(function)
+    except RuntimeError:  # closed: the line has been read, what waits is written then
+        return False
+    return True
+
+
+class Advice:
+    """What the prompt asks about the line while it is typed. All are called on each key, so they are quick."""
+
+    def complete(self, text: str) -> list[Candidate]:
+        raise NotImplementedError
+
+    def problem(self, text: str) -> tuple[str, int] | None:
+        """What is wrong, and at which offset."""
+        raise NotImplementedError
+
+    def is_unfinished(self, text: str) -> bool:
+        """Whether Enter is to begin another line."""
+        raise NotImplementedError
+
+    def may_be_kept(self, text: str) -> bool:
+        """Whether the history may have it."""
+        raise NotImplementedError
+
+    def toolbar(self) -> str:
+        raise NotImplementedError
+
+
+class Output(Vt100_Output):
+    """Never asks the terminal where the cursor is: that costs a round trip at each redraw, and a warning where nobody answers."""
+
+    def get_rows_below_cursor_position(self) -> int:
+        """So many at least; prompt_toolkit shows a toolbar where it knows."""
+        return 1
+
+
+class Reader:
+    """Reads lines with everything that makes it comfortable."""
+
+    def __init__(self, prompt: str, advice: Advice, screen: Screen, history: str, *, is_plain: bool) -> None:
+        output = Output.from_pty(sys.stdout, term=os.environ.get('TERM'), default_color_depth=ColorDepth.from_env())
+        self._screen = screen
+        self._session: PromptSession[str] = PromptSession(
+            prompt,
+            multiline=True,
+            prompt_continuation=lambda width, number, wrapped: ' ' * width,
+            completer=LineCompleter(advice),
+            complete_while_typing=True,
+            validator=LineValidator(advice),
+            validate_while_typing=True,
+            lexer=_lexer() if screen.is_colour else None,
+            style=_style() if screen.is_colour else None,
+            include_default_pygments_style=False,
+            key_bindings=_bindings(advice),
+            history=History(history, advice),
+            enable_open_in_editor=True,
+            tempfile_suffix='.txt',
+            bottom_toolbar=None if is_plain else advice.toolbar,
+            refresh_interval=0 if is_plain else TICK,
+            output=output,
+        )
+
+    def read(self, default: str = '') -> str:
+        """Raises EOFError, KeyboardInterrupt, SystemExit."""
+        with self._screen.prompting() as attach, _leaving_by_signal(self._session):
+            return self._session.prompt(default=default, pre_run=attach, handle_sigint=False)
+
+
+class DumbReader:
+    """A terminal that cannot move the cursor gets no escapes."""
+
+    def __init__(self, prompt: str) -> None:
+        self._prompt = prompt
+
+    def read(self, default: str = '') -> str:
+        """Raises EOFError, KeyboardInterrupt."""
+        try:
+            return input(self._prompt)
+        except (KeyboardInterrupt, EOFError):
+            print()
+            raise
+
+
+class LineCompleter(Completer):
+    """Candidates as they are now."""
+
+    def __init__(self, advice: Advice) -> None:
+        self._advice = advice
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        return (Completion(candidate.text, -candidate.length, display_meta=candidate.hint)
+                for candidate in self._advice.complete(document.text_before_cursor))
+
+
+class LineValidator(Validator):
+    """Shows what is wrong below the line, and does not take it."""
+
+    def __init__(self, advice: Advice) -> None:
+        self._advice = advice
+
+    def validate(self, document: Document) -> None:
+        if problem := self._advice.problem(document.text):
+            raise ValidationError(problem[1], problem[0])
+
+
+class History(FileHistory):
+    """Without what should not be written down."""
+
+    def __init__(self, path: str, advice: Advice) -> None:
+        super().__init__(path)
+        self._advice = advice
+
+    def append_string(self, string: str) -> None:
+        if self._advice.may_be_kept(string):
+            super().append_string(string)
+
+
+def _bindings(advice: Advice) -> KeyBindings:
+    bindings = KeyBindings()
+
+    @bindings.add('enter')
+    def enter(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if advice.is_unfinished(buffer.text) and buffer.document.is_cursor_at_the_end:
+            buffer.insert_text('\n')
+        else:
+            buffer.validate_and_handle()
+    return bindings
+
+
+def _lexer() -> Lexer:
+    return PygmentsLexer(highlight.LineLexer)
+
+
+def _style() -> BaseStyle:
+    return merge_styles([style_from_pygments_cls(highlight.style()), STYLE])
+
+
+@contextmanager
+def _leaving_by_signal(prompt: PromptSession[str]) -> Iterator[None]:
+    """SIGTERM and SIGHUP end the prompt from inside its loop, so that it puts the terminal back."""
+    def leave(number: int, frame: FrameType | None) -> None:
+        error = SystemExit(128 + number)
+        if prompt.app.is_running and prompt.app.loop:
+            prompt.app.loop.call_soon_threadsafe(lambda: prompt.app.exit(exception=error))
+        else:
+            raise error
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

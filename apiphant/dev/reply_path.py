@@ -1,0 +1,69 @@
+"""Paths into the last reply as they are typed: $.items[0].id, _["two words"][-1]. Knows no request, no terminal and no network."""
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+STEP = re.compile(r'\.(?P<name>[\w$-]++)|\[(?P<index>-?[0-9]{1,9})\]|\["(?P<quoted>[^"\\]*+(?:\\.[^"\\]*+)*+)"\]', re.DOTALL)
+PATH = re.compile(rf'[$_](?:{STEP.pattern})*+(?![\w$.\[-])', re.DOTALL)
+ESCAPED = re.compile(r'\\(.)', re.DOTALL)
+NAMES_SHOWN = 8
+
+
+class NoValue(Exception):
+    """There is no value to take; the text says why, and what is there instead."""
+
+
+def look_up(last: Any, path: str) -> Any:
+    """The value at a path that PATH matches, not a copy. `last` is None if there is no last reply. Raises NoValue."""
+    if last is None:
+        raise NoValue(f'there is no last reply yet for {path}')
+    value = last
+    for match in STEP.finditer(path, 1):
+        step = _step(match)
+        try:
+            value = _child(value, step)
+        except (LookupError, ValueError):
+            raise NoValue(f'the last reply has no {_named(path, match.end())}: {_named(path, match.start())} {_instead(value, step)}') from None
+    return value
+
+
+def _step(match: re.Match[str]) -> str | int:
+    if match['index']:
+        return int(match['index'])
+    return match['name'] or ESCAPED.sub(r'\1', match['quoted'])
+
+
+def _child(value: Any, step: str | int) -> Any:
+    if isinstance(value, dict) and isinstance(step, str):
+        return value[step]
+    if isinstance(value, list):
+        return value[int(step)]
+    raise LookupError(step)
+
+
+def _named(path: str, end: int) -> str:
+    return path[1:end].lstrip('.') or 'it'
+
+
+def _instead(value: Any, step: str | int) -> str:
+    if isinstance(value, dict) and value:
+        more = ', ...' if len(value) > NAMES_SHOWN else ''
+        return f'has {", ".join(list(value)[:NAMES_SHOWN])}{more}'
+    if isinstance(value, list) and isinstance(step, int):
+        return f'has {len(value)}'
+    return f'is {described(value)}'
+
+
+def described(value: Any) -> str:
+    """A few words about what a value is."""
+    if isinstance(value, dict):
+        return 'an object' if value else 'an empty object'
+    if isinstance(value, list):
+        return f'a list of {len(value)}'
+    return shortened(json.dumps(value[:100] if isinstance(value, str) else value, ensure_ascii=False))
+
+
+def shortened(text: str, length: int = 40) -> str:
+    return text if len(text) <= length else f'{text[:length - 3]}...'
