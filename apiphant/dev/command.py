@@ -97,14 +97,18 @@ Effect = Call | Show | Ask | Use | Watch | Edit | Open | Save | Do | None
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What lines refer to. `describe` gives what the actions of a target of a version take."""
+    """What lines refer to. `describe` gives what the actions of a target of a version take, `answer` the last answer."""
     version: str
     routes: Routes
     url: str = ''
-    call: Call | None = None  # the last one, its status and its answer
+    call: Call | None = None  # the last one, and its status
     status: int = 0
-    answer: Any = None
+    answer: Callable[[], Any] = lambda: None
     describe: Callable[[str, str], Mapping[str, Description]] = lambda version, target: {}
+
+    def last(self, text: str) -> Any:
+        """The last answer, as far as the text may refer to it: reading a large one takes time."""
+        return self.answer() if '$' in text or '_' in text else None
 
 
 class BadLine(Exception):
@@ -129,7 +133,7 @@ def interpret(line: str, state: State) -> Effect:
             return None
         effect = COMMANDS[word].act(rest, state) if word in COMMANDS else _refuse(word)
     except BadText as error:
-        raise BadLine(str(error)) from None
+        raise BadLine(str(error.within(line, line.rfind(error.whole)))) from None
     if not output:
         return effect
     if isinstance(effect, (Call, Show, Ask)):
@@ -164,7 +168,7 @@ def _call(action: str, rest: str, state: State) -> Call:
         raise BadLine(f'a target comes before the request: {action} echo {target}')
     if not target.isprintable():
         raise BadLine(f'{target!r} is no target')
-    return Call(state.version, target.strip('/'), action, parse(text, state.answer))
+    return Call(state.version, target.strip('/'), action, parse(text, state.last(text)))
 
 
 def suggestion(call: Call, routes: Routes) -> str:
@@ -216,7 +220,7 @@ def _save(rest: str, state: State) -> Save:
     call = _last(state)
     if not state.status:
         raise BadLine('the last call had no answer to save')
-    return Save(call, state.status, state.answer)
+    return Save(call, state.status, state.answer())
 
 
 # Words about the product
@@ -289,7 +293,7 @@ def _ask(what: str, rest: str, state: State) -> Ask:
 def _py(text: str, state: State) -> Ask:
     if not text:
         raise BadLine('py what? An expression comes next: py 1 + 1')
-    return Ask('py', {'text': text, 'last': state.answer})
+    return Ask('py', {'text': text, 'last': state.last(text)})
 
 
 def _run(name: str, state: State) -> Ask:

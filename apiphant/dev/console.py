@@ -95,7 +95,7 @@ class Console:
         if call.output:
             self._pipe(call.output, reply.body + b'\n')
         else:
-            self.screen.write(highlight.reply(reply, self.screen.is_colour) + '\n')
+            self.screen.show(highlight.reply(reply, self.screen.is_colour) + '\n')
         if hint := self.session.suggestion(call, reply):
             self.screen.write(f'{hint}\n')
 
@@ -124,7 +124,7 @@ class Console:
         if output:
             self._pipe(output, f'{text}\n'.encode())
         else:
-            self.screen.write(f'{text}\n')
+            self.screen.show(f'{text}\n')
 
     # Watching
 
@@ -136,7 +136,7 @@ class Console:
         reply = self.session.call(effect.call)
         self.session.settle()
         self._seen = _text_of(reply)
-        self.screen.write(highlight.reply(reply, self.screen.is_colour) + f'\nWatching {effect.call.action} {effect.call.target}.\n')
+        self.screen.show(highlight.reply(reply, self.screen.is_colour) + f'\nWatching {effect.call.action} {effect.call.target}.\n')
 
     def _call_watched(self) -> None:
         """In a thread, after a reload."""
@@ -151,7 +151,7 @@ class Console:
         before, self._seen = self._seen, _text_of(reply)
         changes = _changes(before, self._seen)
         what = f' changed:\n{highlight.difference(changes, self.screen.is_colour)}' if changes else ': as before'
-        self.screen.write(f'{call.action} {call.target}{what}\n')
+        self.screen.show(f'{call.action} {call.target}{what}\n')
 
     # Files
 
@@ -187,7 +187,7 @@ class Console:
 
     def _do(self, effect: Do) -> None:
         if effect.what == 'clear':
-            self.screen.write('\x1b[2J\x1b[H' if os.environ.get('TERM') != 'dumb' else '\n')
+            self.screen.show('\x1b[2J\x1b[H' if os.environ.get('TERM') != 'dumb' else '\n')
 
 
 EFFECTS: dict[type, Callable[[Console, Any], None]] = {
@@ -207,9 +207,7 @@ class LineAdvice(Advice):
 
     def problem(self, text: str) -> tuple[str, int] | None:
         request = _request_in(text)
-        if not request or is_unfinished(request):
-            return None
-        found = problem(request, self._session.state.answer)
+        found = problem(request, self._session.state.last(request))
         return (found.text, len(text.rstrip()) - len(request) + found.position) if found else None
 
     def is_unfinished(self, text: str) -> bool:
@@ -273,12 +271,16 @@ def _interrupts(session: Session) -> Iterator[None]:
 
 @contextmanager
 def terminal_kept() -> Iterator[None]:
-    """The terminal's settings are afterwards what they were."""
+    """The terminal's settings are afterwards what they were. Meanwhile what is typed ahead is not echoed into the output: the prompt shows it."""
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
     before = termios.tcgetattr(sys.stdin)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
+    if os.environ.get('TERM') != 'dumb':
+        quiet = termios.tcgetattr(sys.stdin)
+        quiet[3] &= ~termios.ECHO
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ import os
 import pdb
 import signal
 import sys
+import termios
 from bdb import BdbQuit
 from collections.abc import Callable
 from functools import partial
@@ -59,6 +60,9 @@ class Terminal:
         for number in (0, 1):
             self._undo.append(partial(_put_back, os.dup(number), number))
             os.dup2(self._descriptor, number)
+        modes = termios.tcgetattr(self._descriptor)
+        self._undo.append(lambda: termios.tcsetattr(self._descriptor, termios.TCSADRAIN, modes))
+        termios.tcsetattr(self._descriptor, termios.TCSADRAIN, [*modes[:3], modes[3] | termios.ECHO | termios.ICANON, *modes[4:]])
         interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
         self._undo.append(lambda: signal.signal(signal.SIGINT, interrupt))
         trace = gettrace()

@@ -22,6 +22,8 @@ from pygments.util import ClassNotFound
 from ..routing import ACTIONS
 from .client import Reply
 
+LARGE = 256 * 1024  # bytes
+SHOWN = 4096
 LEVELS = {'DEBUG': 'brightblack', 'INFO': 'green', 'WARNING': 'yellow', 'ERROR': 'red', 'CRITICAL': 'red'}
 LOG = re.compile(r'(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)(?P<time> \d\d:\d\d:\d\d)(?P<text> .*)', re.DOTALL)
 FRAME = re.compile(r'(?P<bars>[ |+-]*)File "(?P<path>[^"]*)", line (?P<line>\d+)(?P<rest>.*)', re.DOTALL)
@@ -91,6 +93,9 @@ def reply(answer: Reply, is_colour: bool) -> str:
 
 
 def body(content: bytes, is_colour: bool) -> str:
+    """Of a large one only the beginning, as it came."""
+    if len(content) > LARGE:
+        return f'{content[:SHOWN].decode("utf-8", "replace")}\n... {_size(len(content) - SHOWN)} more; try | less or > file'
     text = content.decode('utf-8', 'replace')
     try:
         text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)

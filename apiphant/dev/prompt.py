@@ -51,13 +51,23 @@ class Screen:
         self._returned = asyncio.Event()
 
     def write(self, text: str) -> None:
+        """What the app or its supervisor says, without colours yet."""
         with self._lock:
             painted = self.painter.paint(text)
-            self._waiting.append(painted if self.is_colour else text)
-            if self._wake:
-                self._wake()
-            else:
-                self._flush()
+            self._put(painted if self.is_colour else text)
+
+    def show(self, text: str) -> None:
+        """As it is."""
+        with self._lock:
+            self._put(text)
+
+    def _put(self, text: str) -> None:
+        """Under the lock."""
+        self._waiting.append(text)
+        if self._wake:
+            self._wake()
+        else:
+            self._flush()
 
     @contextmanager
     def prompting(self) -> Iterator[Callable[[], None]]:

@@ -47,7 +47,6 @@ CUT_OFF = {
 CUT_OFF_ELSE = re.compile(r'\s*+\Z')
 CUT_OFF_NUMBER = CUT_OFF["Expecting ',' delimiter"]
 
-
 Reader = Callable[[str, int, 'Sources'], tuple[Any, int]]
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ class Session:
         self.address = place
         self.supervisor = supervisor
         self._version = ''
-        self._last: tuple[Call | None, int, Any] = (None, 0, None)
+        self._call: Call | None = None  # the last one
+        self._status = 0
+        self._answer: Callable[[], Any] = lambda: None
         self._described: dict[Path, tuple[float, Mapping[str, Description]]] = {}
 
     @property
@@ -52,8 +55,7 @@ class Session:
     @property
     def state(self) -> State:
         """What lines refer to at the moment."""
-        call, status, answer = self._last
-        return State(self.version, self.supervisor.routes, self.address.reachable.url, call, status, answer, self.describe)
+        return State(self.version, self.supervisor.routes, self.address.reachable.url, self._call, self._status, self._answer, self.describe)
 
     def interpret(self, line: str) -> Effect:
         """The effect of a line, already had where it is only the session's. Raises BadLine."""
@@ -63,7 +65,7 @@ class Session:
         if isinstance(effect, Use):
             self._version = effect.version
         if effect == Do('restart'):
-            self.supervisor.restart('asked to')
+            self.supervisor.restart('as you asked')
         return effect
 
     def call(self, call: Call, *, is_kept: bool = True) -> Reply:
@@ -72,7 +74,7 @@ class Session:
             raise CallError('no answer: the app process does not start; it is tried again when a file is saved')
         reply = post(self.address, call.path, json.dumps(call.request).encode(), agent(os.getpid()))
         if is_kept:
-            self._last = (call, reply.status, _content(reply.body))
+            self._call, self._status, self._answer = call, reply.status, cache(partial(_content, reply.body))
         return reply
 
     def suggestion(self, call: Call, reply: Reply) -> str:
