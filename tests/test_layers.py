@@ -8,9 +8,9 @@ ROOT = Path(__file__).parent.parent / 'apiphant'
 LAYERS = [
     ['cli', 'dev.__main__'],
     ['dev.app_process', 'dev.session', 'dev.console', 'dev.script', 'dev.prompt'],
-    ['dev.reload', 'dev.supervise', 'dev.watch', 'dev.highlight', 'dev.completion', 'dev.stage', 'dev.loader', 'dev.graph', 'dev.tree', 'dev.control', 'dev.client', 'dev.command',
+    ['dev.reload', 'dev.supervise', 'dev.watch', 'dev.highlight', 'dev.completion', 'dev.client', 'dev.stage', 'dev.loader', 'dev.graph', 'dev.tree', 'dev.control', 'dev.client', 'dev.command',
      'dev.plan', 'dev.report', 'dev.unload', 'dev.observe', 'dev.greenlets', 'dev.fixed',
-     'dev.debug', 'dev.evaluate', 'dev.calls', 'dev.routes', 'dev.record', 'dev.pipeline', 'dev.request_text', 'dev.bad_text', 'dev.reply_path', 'dev.request_tree'],
+     'dev.debug', 'dev.evaluate', 'dev.calls', 'dev.routes', 'dev.record', 'dev.pipeline', 'dev.request_text', 'dev.bad_text', 'dev.reply_path', 'dev.request_tree', 'dev.reply'],
     ['server', 'background', 'check', 'describe'],
     ['worker'],
     ['acceptor'],
@@ -51,7 +51,7 @@ def ours(name, path):
 @pytest.mark.parametrize(('name', 'path'), list(modules()), ids=lambda value: str(value) if isinstance(value, str) else '')
 def test_arrows_point_down(name, path):
     assert name in LEVEL, 'a new module needs its layer'
-    within = {'dev.reload', 'dev.console', 'dev.script', 'dev.supervise', 'dev.highlight', 'dev.completion', 'dev.stage', 'dev.loader', 'dev.plan', 'dev.report', 'dev.observe', 'dev.fixed', 'dev.debug', 'dev.calls', 'dev.command', 'dev.pipeline',
+    within = {'dev.reload', 'dev.console', 'dev.script', 'dev.supervise', 'dev.highlight', 'dev.completion', 'dev.client', 'dev.stage', 'dev.loader', 'dev.plan', 'dev.report', 'dev.observe', 'dev.fixed', 'dev.debug', 'dev.calls', 'dev.command', 'dev.pipeline',
               'dev.request_text', 'dev.reply_path', 'dev.request_tree'}
     for imported in ours(name, path):
         assert LEVEL[imported] > LEVEL[name] or (name in within and LEVEL[imported] == LEVEL[name]), f'{name} imports {imported}'

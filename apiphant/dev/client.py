@@ -2,25 +2,12 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from time import perf_counter
 from urllib.parse import quote
 
 from ..address import Address
-
-
-class CallError(Exception):
-    """No answer came; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer: `seconds` from connecting to its last byte."""
-    status: int
-    reason: str
-    body: bytes
-    seconds: float
+from .reply import CallError, Reply
 
 
 class UnixConnection(HTTPConnection):

@@ -21,10 +21,10 @@ from typing import Any
 from ..product import Product
 from ..routing import ACTIONS
 from . import highlight, pipeline
-from .client import CallError, Reply
 from .command import Ask, BadLine, Call, Do, Edit, Open, Save, Show, Watch, first_word, may_be_kept
 from .completion import Candidate, complete
 from .prompt import Advice, DumbReader, Reader, Screen
+from .reply import CallError, Reply
 from .request_text import BadText, is_unfinished, problem
 from .session import Session, is_colour, started
 

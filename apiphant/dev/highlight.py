@@ -20,7 +20,7 @@ from pygments.token import Keyword, Name, Number, Operator, String, Text, Token
 from pygments.util import ClassNotFound
 
 from ..routing import ACTIONS
-from .client import Reply
+from .reply import Reply
 
 LARGE = 256 * 1024  # bytes
 SHOWN = 4096

@@ -35,7 +35,7 @@ from .tree import File, Tree, look_at, scan
 from .unload import Unloader
 
 SETTLING = 0.1  # seconds that a file may be missing, empty or half written, as editors do it, before that is believed
-TURN = 0.02  # seconds of importing after which others get their turn
+TURN = 0.012  # seconds of importing after which others get their turn
 BREATH = 0.001  # seconds: less than a timer does not let the loop look for what has arrived
 LATER = 0.5  # seconds until greenlets of replaced modules should have ended
 

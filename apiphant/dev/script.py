@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable
 
 from . import pipeline
-from .client import CallError, Reply
 from .command import Ask, BadLine, Call, Do, Edit, Effect, Open, Save, Show, Watch
+from .reply import CallError, Reply
 from .session import Session
 
 CALL_FAILED = 1

@@ -22,10 +22,9 @@ from .. import address, product
 from ..address import Address
 from ..describe import Description, describe
 from ..product import Product
-from .client import CallError, Reply, post
 from .command import Ask, BadLine, Call, Do, Effect, Save, State, Use, interpret, suggestion
 from .control import agent
-from .record import CannotRecord, record
+from .reply import CallError, Reply
 from .supervise import Lender, Supervisor
 from .watch import Watcher
 
@@ -72,7 +71,8 @@ class Session:
         """The answer, kept as the last one. Raises CallError."""
         if self.supervisor.is_waiting:
             raise CallError('no answer: the app process does not start; it is tried again when a file is saved')
-        reply = post(self.address, call.path, json.dumps(call.request).encode(), agent(os.getpid()))
+        client = import_module('apiphant.dev.client')  # http.client takes 30 ms, for which the prompt need not wait
+        reply: Reply = client.post(self.address, call.path, json.dumps(call.request).encode(), agent(os.getpid()))
         if is_kept:
             self._call, self._status, self._answer = call, reply.status, cache(partial(_content, reply.body))
         return reply
@@ -88,10 +88,11 @@ class Session:
 
     def save(self, what: Save) -> str:
         """Keep a call and its answer in the product's tests; what was done, in words. Raises BadLine."""
+        record = import_module('apiphant.dev.record')
         path, call = self.product.api / 'test.py', what.call
         try:
-            is_replaced = record(path, call.target, call.action, call.request, what.status, what.answer, version=call.version)
-        except (CannotRecord, OSError) as error:
+            is_replaced = record.record(path, call.target, call.action, call.request, what.status, what.answer, version=call.version)
+        except (record.CannotRecord, OSError) as error:
             raise BadLine(f'not saved: {error}') from None
         return f'{"Replaced in" if is_replaced else "Added to"} {path.relative_to(self.product.path.parent)}'
 
