@@ -20,6 +20,7 @@ setup(
     package_data={'apiphant': ['py.typed']},
     python_requires='>=3.11',
     install_requires=[
+        'croniter>=6.0',
         'gevent>=25.5',
         'gunicorn>=25.1',
         'httptools>=0.6.4',
@@ -28,6 +29,7 @@ setup(
         'prompt_toolkit>=3.0.50',
         'pygments>=2.18',
         'requests>=2.31',
+        'tzdata',  # zones, where the system has none
         'watchdog>=6.0',
     ],
     extras_require={
@@ -45,6 +47,7 @@ setup(
             'pytest-timeout>=2.3',
             'pytest-xdist>=3.6',
             'ruff>=0.8',
+            'types-croniter',
             'types-gevent',
             'types-Pygments',
             'types-requests',

@@ -49,8 +49,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 def background(arguments: list[str] | None = None) -> int:
     """The command `apiphant-background`. Returns the exit status."""
-    parser = _parser('apiphant-background', 'Run the background tasks of a product on this machine.')
-    return _run(_patched, 'background:run', parser.parse_args(arguments).product)
+    parser = _parser('apiphant-background', 'Run the background tasks of a product, on this machine or with others.')
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument('--engine', metavar='URL', help='spread the tasks over all machines that say so: redis://HOST:PORT/DB')
+    what.add_argument('--one-by-one', action='store_true', help='never run two tasks at the same time')
+    what.add_argument('--list', action='store_true', help='show the tasks, when each ran last and when it is due, and leave')
+    what.add_argument('--run', metavar='NAME', help='run a task once, and leave; exit 1 if it failed')
+    what.add_argument('--health', action='store_true', help='exit 0 if the runner of this product is alive, 1 if not')
+    parser.add_argument('--json', action='store_true', help='with --list, as JSON')
+    parser.add_argument('--state', metavar='FOLDER', help='where to keep when tasks ran last; default: XDG_STATE_HOME, or ~/.local/state')
+    given = parser.parse_args(arguments)
+    if given.engine:
+        return _run(_patched, 'cluster:run', given.product, given.engine)
+    if given.list:
+        return _run(_patched, 'background:show', given.product, state=given.state, as_json=given.json)
+    if given.run:
+        return _run(_patched, 'background:run_now', given.product, given.run)
+    if given.health:
+        return _run(_patched, 'background:health', given.product, state=given.state)
+    return _run(_patched, 'background:run', given.product, state=given.state, one_by_one=given.one_by_one)
 
 
 def _serve(words: list[str]) -> int:
@@ -124,10 +141,10 @@ def _run(call: Callable[..., Any], *arguments: Any, **options: Any) -> int:
     return FAILED
 
 
-def _patched(name: str, *arguments: Any) -> Any:
+def _patched(name: str, *arguments: Any, **options: Any) -> Any:
     import_module('gevent.monkey').patch_all()
     logs.setup()
-    return _plain(name, *arguments)
+    return _plain(name, *arguments, **options)
 
 
 def _plain(name: str, *arguments: Any, **options: Any) -> Any:

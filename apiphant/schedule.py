@@ -1,7 +1,69 @@
-"""When a task is due. Pure: the clock is an argument, in seconds of any monotonic clock."""
+"""When a task is due. Pure: clocks and time zones are arguments; times are seconds since the epoch unless said otherwise."""
 from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+
+HOUR = 1  # the field of a cron line
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """On a grid of `period` seconds; each run up to `jitter` seconds later than that."""
+    period: float
+    jitter: float = 0.0
+
+    def first(self, now: float, last: float | None) -> float:
+        """At once, or a period after the last run."""
+        return now if last is None or last > now else max(now, last + self.period)
+
+    def following(self, due: float, now: float) -> float:
+        """The first time of the grid that `due` is on that lies after `now`: missed runs are skipped."""
+        return next_run(due, self.period, now)
+
+    def __str__(self) -> str:
+        return f'every {self.period:g} s' + (f' and up to {self.jitter:g} s later' if self.jitter else '')
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """When a cron line says so, by the clocks of a zone.
+
+    On a day without 02:30 a task of 02:30 runs at 03:00; on a day with two it runs at the first. What runs each hour runs in both.
+    """
+    line: str
+    timezone: str = 'UTC'
+    jitter: float = 0.0
+
+    def first(self, now: float, last: float | None) -> float:
+        """The next time; at once if one was missed since the last run."""
+        return self.following(now, now) if last is None or last > now else max(now, self.following(last, last))
+
+    def following(self, due: float, now: float) -> float:
+        """The first time after `now`."""
+        zone = ZoneInfo(self.timezone)
+        start = datetime.fromtimestamp(now, zone)
+        times = croniter(self.line, start)
+        found: datetime = times.get_next(datetime)
+        if '*' not in self.line.split()[HOUR] and found.fold:
+            found = times.get_next(datetime)
+        return found.astimezone(UTC).timestamp()
+
+    def __str__(self) -> str:
+        return f'at {self.line!r} {self.timezone}' + (f' and up to {self.jitter:g} s later' if self.jitter else '')
+
+
+Schedule = Every | Cron
 
 
 def next_run(start: float, period: float, now: float) -> float:
-    """The first time of the grid `start`, `start + period`, ... that lies after `now`: missed runs are skipped."""
+    """The first time of the grid `start`, `start + period`, ... that lies after `now`."""
     return start + (max(0, int((now - start) // period)) + 1) * period if now >= start else start
+
+
+def back_off(period: float, failures: int, longest: float) -> float:
+    """Seconds from one run to the next of a task that failed so many times in a row: twice as many each time, to a limit."""
+    return max(period, min(period * 2.0 ** min(failures, 32), longest))

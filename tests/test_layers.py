@@ -17,9 +17,10 @@ LAYERS = [
     ['tls'],
     ['connection'],
     ['wsgi', 'runner', 'access'],
-    ['app', 'schedule', 'http1'],
+    ['app', 'http1'],
     ['routing', 'test', 'address', 'options'],
-    ['product'],
+    ['state', 'tasks'],
+    ['product', 'schedule', 'alarm'],
     ['validation', 'request', 'logs', 'reload'],
     ['', 'dev'],
 ]

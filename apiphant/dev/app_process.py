@@ -25,6 +25,7 @@ from ..acceptor import Acceptor
 from ..app import Application
 from ..connection import Settings
 from ..request import convert
+from ..tasks import tasks
 from . import debug, observe
 from .calls import Calls
 from .control import Channel
@@ -118,15 +119,15 @@ class AppProcess:
         return self._evaluator.evaluate(message['text'], convert(message['last']) if isinstance(message['last'], dict) else message['last'])
 
     def _list_tasks(self, message: dict[str, Any]) -> str:
-        return '\n'.join(f'{task.name} every {task.period:g} s' for task in background.tasks()) or 'There are no background tasks.'
+        return '\n'.join(f'{task.name} {task.schedule}' for task in tasks()) or 'There are no background tasks.'
 
     def _run_task(self, message: dict[str, Any]) -> str:
         """Its log lines tell how it went."""
-        tasks = {task.name: task for task in background.tasks()}
-        if message['name'] not in tasks:
-            return f'There is no task {message["name"]!r}; there are: {", ".join(tasks) or "none"}'
+        named = {task.name: task for task in tasks()}
+        if message['name'] not in named:
+            return f'There is no task {message["name"]!r}; there are: {", ".join(named) or "none"}'
         module = sys.modules.get(f'{self._product.name}.api.background')
-        background.run_once(tasks[message['name']], getattr(module, 'on_error', None))
+        background.run_once(named[message['name']], getattr(module, 'on_error', None))
         return ''
 
     def _set_level(self, message: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ def run(product: Product, listener: socket.socket, *, poll: float | None, is_pla
         console = Console(session, screen)
         is_dumb = os.environ.get('TERM') == 'dumb'
         prompt = f'{product.name}> '
-        screen.write(f'Serving {product.name} on {session.address.url} - help tells what can be typed, Ctrl-D leaves.\n')
+        screen.write(f'Serving {product.name} on {session.address.url} - help tells more, Ctrl-D leaves.\n')
         reader = DumbReader(prompt) if is_dumb else Reader(
             prompt, LineAdvice(console), screen, history_file(product), is_plain=is_plain or bool(os.environ.get('NO_COLOR')))
         with _interrupts(session):

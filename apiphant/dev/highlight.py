@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from pygments import highlight, lexer
 from pygments.console import colorize
 from pygments.formatter import Formatter
-from pygments.formatters.terminal import TerminalFormatter
 from pygments.formatters.terminal256 import Terminal256Formatter
 from pygments.lexers.data import JsonLexer
 from pygments.lexers.python import PythonLexer
@@ -52,8 +51,7 @@ def style() -> type[Style]:
 
 @cache
 def _formatter() -> Formatter[str]:
-    chosen = style()
-    return TerminalFormatter() if chosen is Plain else Terminal256Formatter(style=chosen)
+    return Terminal256Formatter(style=style())
 
 
 class LineLexer(lexer.RegexLexer):
@@ -69,7 +67,10 @@ class LineLexer(lexer.RegexLexer):
         'request': [
             (r'(\s)([|>].*)', bygroups(Text, Operator)),
             (r'"(?:[^"\\]|\\.)*"(?=\s*:)', Name.Tag),
-            (r'([\w.\[\]-]+)(:?=)', bygroups(Name.Tag, Operator)),
+            (r'([\w.\[\]-]+)(:=)', bygroups(Name.Tag, Operator)),
+            (r'([\w.\[\]-]+)(=)([$_][.\[]\S*)', bygroups(Name.Tag, Operator, Name.Class)),
+            (r'([\w.\[\]-]+)(=)("(?:[^"\\]|\\.)*"?|\'[^\']*\'?|\S*)', bygroups(Name.Tag, Operator, String)),
+            (r'[$_](?:[.\[][\w.\[\]"-]*)?', Name.Class),
             (r'"(?:[^"\\]|\\.)*"?', String),
             (r'-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b', Number),
             (r'\b(?:true|false|null)\b', Keyword.Constant),

@@ -33,7 +33,12 @@ from .completion import Candidate
 
 REDRAW = 0.03  # seconds between two batches of lines above the prompt
 TICK = 1.0  # seconds between two looks at what the toolbar says
-STYLE = Style.from_dict({'bottom-toolbar': 'noreverse ansibrightblack', 'validation-toolbar': 'noreverse ansired'})
+MENU = 6  # lines kept free for the completion menu
+STYLE = Style.from_dict({
+    'bottom-toolbar': 'noreverse ansibrightblack', 'validation-toolbar': 'noreverse ansired', 'completion-menu': 'noreverse bg:default',
+    'completion-menu.completion': 'noreverse bg:default fg:ansicyan', 'completion-menu.completion.current': 'reverse fg:ansicyan',
+    'completion-menu.meta.completion': 'noreverse bg:default fg:default', 'completion-menu.meta.completion.current': 'reverse fg:default',
+    'scrollbar.background': 'bg:default', 'scrollbar.button': 'bg:default'})
 
 
 class Screen:
@@ -193,6 +198,7 @@ class Reader:
             include_default_pygments_style=False,
             key_bindings=_bindings(advice),
             history=History(history, advice),
+            reserve_space_for_menu=MENU,
             enable_open_in_editor=True,
             tempfile_suffix='.txt',
             bottom_toolbar=None if is_plain else advice.toolbar,

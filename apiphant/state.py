@@ -1,0 +1,80 @@
+"""What the runner of background tasks keeps on disk: when each task ran last, that it is alive, and that it is the only one."""
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import time
+from pathlib import Path
+
+from .product import Product, ProductError
+
+FRESH = 15.0  # seconds for which a tick shows that the runner is alive
+
+log = logging.getLogger(__name__)
+
+
+class State:
+    """A folder of one product. Raises ProductError where it cannot be made."""
+
+    def __init__(self, product: Product, folder: str | None = None) -> None:
+        base = Path(folder or os.environ.get('XDG_STATE_HOME') or Path.home() / '.local' / 'state')
+        self.folder = base / 'apiphant' / '-'.join(product.path.parts[1:])
+        self._runs = self.folder / 'last-runs.json'
+        self._tick = self.folder / 'tick'
+        self._lock = -1
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ProductError(f'cannot keep state in {self.folder}: {(error.strerror or str(error)).lower()}') from None
+
+    def lock(self) -> None:
+        """Be the only runner of this product on this machine. Raises ProductError if there is one."""
+        self._lock = os.open(self.folder / 'lock', os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pid = os.read(self._lock, 20).decode(errors='replace').strip()
+            raise ProductError(f'the background tasks of this product are run already, by process {pid or "unknown"}') from None
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, f'{os.getpid()}\n'.encode())
+
+    def last_runs(self) -> dict[str, float]:
+        """By task, in seconds since the epoch. A file that makes no sense is set aside."""
+        try:
+            runs = json.loads(self._runs.read_bytes())
+            return {str(name): float(when) for name, when in runs.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, AttributeError, TypeError):
+            aside = self._runs.with_suffix('.broken')
+            log.warning('%s cannot be read and is set aside as %s: tasks start as if they had not run yet', self._runs, aside.name)
+            try:
+                self._runs.replace(aside)
+            except OSError:
+                pass
+            return {}
+
+    def keep(self, runs: dict[str, float]) -> None:
+        """Write them, at once or not at all."""
+        temporary = self._runs.with_suffix('.new')
+        try:
+            temporary.write_text(json.dumps(runs, indent=1))
+            temporary.replace(self._runs)
+        except OSError as error:
+            log.warning('%s cannot be written: %s', self._runs, error.strerror)
+
+    def tick(self) -> None:
+        """The runner is alive."""
+        try:
+            self._tick.touch()
+        except OSError:
+            pass  # a full disk is told where the last runs are written
+
+    def age(self) -> float | None:
+        """Seconds since the last tick; None if there was none."""
+        try:
+            return max(0.0, time.time() - self._tick.stat().st_mtime)
+        except OSError:
+            return None
