@@ -11,6 +11,8 @@ import pytest
 
 from tests.running import Program, clean_environment, wait_for, write_tree
 
+pytestmark = pytest.mark.once
+
 TASKS = '''
 import gevent
 from apiphant.background import seconds

@@ -25,6 +25,8 @@ from tests.processes import (
 )
 from tests.running import Server, production, run_cli, wait_for, write_tree
 
+pytestmark = pytest.mark.once
+
 PLAIN = '''
 import os
 

@@ -1,15 +1,24 @@
 """Colours of answers, log lines and tracebacks; taken away, they leave the text as it was."""
 import re
+import subprocess
+import sys
+import time
 import traceback
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pygments.styles import get_style_by_name
+from pygments.token import Token
 
 from apiphant.dev import highlight
 from apiphant.dev.client import Reply
-from apiphant.dev.highlight import Painter
+from apiphant.dev.highlight import LineLexer, Painter
+from tests.running import DEADLINE, clean_environment
 
 RED, GREEN, YELLOW, CYAN, GREY = '\x1b[31m', '\x1b[32m', '\x1b[33m', '\x1b[36m', '\x1b[90m'
+RESET = '\x1b[39;49;00m'
 LOG = 'INFO 12:34:56 reading'
 
 
@@ -158,3 +167,116 @@ def test_traceback_in_pieces() -> None:
     """Lines come from a pipe in pieces; where it is cut makes no difference."""
     text, painter = traceback_of(chain), Painter()
     assert ''.join(map(painter.paint, text.splitlines(keepends=True))) == Painter().paint(text)
+
+
+# Lines
+
+
+def tokens(text: str) -> list[tuple[str, str]]:
+    """Kind and text of each part but plain text, as the prompt has them."""
+    return [(str(kind).removeprefix('Token.'), part) for kind, part in LineLexer(stripnl=False, ensurenl=False).get_tokens(text) if kind is not Token.Text]
+
+
+@pytest.mark.parametrize(('text', 'expected'), [
+    ('', []),
+    ('help', [('Keyword', 'help')]),
+    ('  read echo', [('Keyword', 'read'), ('Name.Class', 'echo')]),
+    ('read echo a=b', [('Keyword', 'read'), ('Name.Class', 'echo'), ('Name.Tag', 'a'), ('Operator', '='), ('Literal.String', 'b')]),
+    ('read echo id=$.items[0].id b:=_', [
+        ('Keyword', 'read'), ('Name.Class', 'echo'), ('Name.Tag', 'id'), ('Operator', '='), ('Name.Class', '$.items[0].id'), ('Name.Tag', 'b'), ('Operator', ':='),
+        ('Name.Class', '_')]),
+    ('read echo two_words', [('Keyword', 'read'), ('Name.Class', 'echo')]),
+    ('read echo a.b[]:=12 c="x y"', [
+        ('Keyword', 'read'), ('Name.Class', 'echo'), ('Name.Tag', 'a.b[]'), ('Operator', ':='), ('Literal.Number', '12'), ('Name.Tag', 'c'), ('Operator', '='),
+        ('Literal.String', '"x y"')]),
+    ('read echo {"a": "b", "c": -1.5e3}', [
+        ('Keyword', 'read'), ('Name.Class', 'echo'), ('Name.Tag', '"a"'), ('Literal.String', '"b"'), ('Name.Tag', '"c"'), ('Literal.Number', '-1.5e3')]),
+    ('create shop/items a:=true b:=null | jq .', [
+        ('Keyword', 'create'), ('Name.Class', 'shop/items'), ('Name.Tag', 'a'), ('Operator', ':='), ('Keyword.Constant', 'true'), ('Name.Tag', 'b'), ('Operator', ':='),
+        ('Keyword.Constant', 'null'), ('Operator', '| jq .')]),
+    ('read echo a="not | closed', [('Keyword', 'read'), ('Name.Class', 'echo'), ('Name.Tag', 'a'), ('Operator', '='), ('Literal.String', '"not | closed')]),
+    ('read echo > x.json', [('Keyword', 'read'), ('Name.Class', 'echo'), ('Operator', '> x.json')]),
+])
+def test_tokens_of_line(text: str, expected: list[tuple[str, str]]) -> None:
+    assert tokens(text) == expected
+
+
+def test_python_in_line() -> None:
+    assert tokens('py 1 + x')[:2] == [('Keyword', 'py'), ('Literal.Number.Integer', '1')]
+
+
+WORDS = ['read ', 'create', 'py ', 'echo', 'a=', ':=', '"', "'", '{', '}', '\\', '| ', '> ', ' ', '\n', '\r', '\t', '1', 'é', '\0', 'true', '_', '-', '.', ',']
+
+
+@given(st.text() | st.lists(st.sampled_from(WORDS)).map(''.join) | st.lists(st.sampled_from(WORDS)).map(lambda parts: 'read echo ' + ''.join(parts)))
+def test_line_loses_nothing(text: str) -> None:
+    assert ''.join(part for _, _, part in LineLexer().get_tokens_unprocessed(text)) == text
+
+
+@pytest.mark.parametrize('text', ['a' * 20_000, '1' * 20_000, '"' * 20_000, '{"a": ' * 4000, 'a=' + 'b-' * 10_000, '- ' * 10_000, '\\' * 20_000, '"' + '\\"' * 10_000])
+def test_long_line_at_once(text: str) -> None:
+    start = time.perf_counter()
+    assert ''.join(part for _, _, part in LineLexer().get_tokens_unprocessed(f'read echo {text}'))
+    assert time.perf_counter() - start < 1
+
+
+# Differences
+
+
+@pytest.mark.parametrize(('changes', 'expected'), [
+    ('', ''),
+    (' same', ' same'),
+    ('-old\n+new', f'{RED}-old{RESET}\n{GREEN}+new{RESET}'),
+    (' a\n-\n b', f' a\n{RED}-{RESET}\n b'),
+    ('\n+x', f'\n{GREEN}+x{RESET}'),
+])
+def test_difference(changes: str, expected: str) -> None:
+    assert highlight.difference(changes.splitlines(), True) == expected
+    assert highlight.difference(changes.splitlines(), False) == changes
+
+
+# Styles
+
+
+@pytest.mark.parametrize(('name', 'is_known'), [('monokai', True), ('default', True), ('no-such-style', False), ('', False), ('../x', False), ('a b', False)])
+def test_style_of_environment(name: str, is_known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('APIPHANT_STYLE', name)
+    assert (highlight.style() is not highlight.Plain) == is_known
+    if is_known:
+        assert highlight.style() is get_style_by_name(name)
+
+
+def test_style_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv('APIPHANT_STYLE', raising=False)
+    assert highlight.style() is highlight.Plain
+
+
+@pytest.mark.parametrize(('environment', 'codes'), [({}, '[34m"a"'), ({'APIPHANT_STYLE': 'monokai'}, '[38;5;'), ({'APIPHANT_STYLE': 'nonsense'}, '[34m"a"')])
+def test_style_of_body(environment: dict[str, str], codes: str) -> None:
+    """In a process of its own: what was chosen is kept."""
+    code = 'from apiphant.dev import highlight; print(highlight.body(b\'{"a": [1, null, "x"]}\', True))'
+    dropped = {name: value for name, value in clean_environment().items() if name != 'APIPHANT_STYLE'}
+    done = subprocess.run([sys.executable, '-c', code], env={**dropped, **environment}, capture_output=True, text=True, timeout=DEADLINE, check=True)
+    assert codes in done.stdout
+    assert plain(done.stdout) == '{\n  "a": [\n    1,\n    null,\n    "x"\n  ]\n}\n'
+
+
+# Where a traceback ended
+
+
+def test_last_place() -> None:
+    painter = Painter()
+    assert painter.last_place is None
+    painter.paint(f'{LOG}\nprinted\n')
+    assert painter.last_place is None
+    painter.paint(f'{LOG}\n  File "/shop/a.py", line 7, in read\n    x\n  File "/shop/b c.py", line 12, in f\n    y\nValueError: z\n')
+    assert painter.last_place == ('/shop/b c.py', 12)
+    painter.paint(f'{LOG}\nfine again\n')
+    assert painter.last_place == ('/shop/b c.py', 12)
+
+
+@pytest.mark.parametrize(('function', 'name'), [(divide, 'divide'), (say_lines, 'say_lines')])
+def test_last_place_of_traceback(function: Callable[[], None], name: str) -> None:
+    painter = Painter()
+    painter.paint(traceback_of(function))
+    assert painter.last_place == (__file__, function.__code__.co_firstlineno + 1)

@@ -28,6 +28,8 @@ from tests.processes import (
 )
 from tests.running import clean_environment, production, run_cli, wait_for, write_tree
 
+pytestmark = pytest.mark.once
+
 PLAIN = '''
 import os, time
 import gevent

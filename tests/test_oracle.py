@@ -31,6 +31,8 @@ from .running import Server, clean_environment, production
 from .saves import SAVES
 from .shop import PID, Shop, handler, shop_with
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = int(os.environ.get('APIPHANT_ORACLE_EXAMPLES', '0'))
 PROFILE = settings(
     derandomize=not EXAMPLES, max_examples=EXAMPLES or 20, database=None, deadline=None, stateful_step_count=12,

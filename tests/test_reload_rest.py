@@ -26,6 +26,8 @@ from .running import clean_environment, wait_for, write_tree
 from .saves import in_place, outside
 from .shop import Poller, Shop, handler, reads, shop_with
 
+pytestmark = pytest.mark.once
+
 CODE = Path(apiphant.__file__).parent
 ENV = ('from pathlib import Path', 'ENV = Path(__file__).parents[2] / ".env"', 'OUTER = Path(__file__).parents[3] / ".env"')
 REQUESTS_MAY_WAIT = 0.5  # seconds; 0.25 on a machine that has nothing else to do

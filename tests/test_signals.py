@@ -23,6 +23,8 @@ from tests.processes import (
 )
 from tests.running import production, wait_for, write_tree
 
+pytestmark = pytest.mark.once
+
 PLAIN = '''
 import os
 

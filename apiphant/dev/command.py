@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 from ..describe import Description, hint
 from ..routing import ACTIONS
@@ -21,7 +22,7 @@ from .request_text import BadText, parse
 from .routes import Routes
 
 LEVELS = ('debug', 'info', 'warning', 'error')
-SECRET = re.compile(r'(?i)["\'\w.-]*(password|passwd|token|secret|api_?key)["\'\w.\[\]-]*\s*:?[=:]')
+SECRET = re.compile(r'(?i)(?:password|passwd|token|secret|api_?key)["\'\w.\[\]-]*+\s*+:?[=:]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +127,15 @@ class Command:
 
 def interpret(line: str, state: State) -> Effect:
     """The effect of a line; None of an empty one. Raises BadLine."""
+    text = line
     try:
-        text, output = split(line)
+        text, output = (line, '') if first_word(line)[0] == 'edit' else split(line)
         word, rest = first_word(text)
         if not word:
             return None
         effect = COMMANDS[word].act(rest, state) if word in COMMANDS else _refuse(word)
     except BadText as error:
-        raise BadLine(str(error.within(line, line.rfind(error.whole)))) from None
+        raise BadLine(str(error.within(line, line.rfind(error.whole, 0, len(text))))) from None
     if not output:
         return effect
     if isinstance(effect, (Call, Show, Ask)):
@@ -162,7 +164,7 @@ def _refuse(word: str) -> NoReturn:
 
 def _call(action: str, rest: str, state: State) -> Call:
     target, text = first_word(rest)
-    if not target:
+    if not target.strip('/'):
         raise BadLine(f'{action} what? A target comes next: {action} echo')
     if '=' in target or target.startswith('{'):
         raise BadLine(f'a target comes before the request: {action} echo {target}')
@@ -201,14 +203,19 @@ def _watch(rest: str, state: State) -> Watch:
 
 def _curl(rest: str, state: State) -> Show:
     call = _last(state)
-    socket = state.url.removeprefix('unix:')
-    where = [state.url + call.path] if socket == state.url else ['--unix-socket', socket, f'http://localhost{call.path}']
-    return Show(shlex.join(['curl', '-X', 'POST', '-d', json.dumps(call.request, ensure_ascii=False), *where]))
+    path, socket = quote(call.path), state.url.removeprefix('unix:')
+    where = [state.url + path] if socket == state.url else ['--unix-socket', socket, f'http://localhost{path}']
+    return Show(shlex.join(['curl', '-X', 'POST', '-d', _json(call.request), *where]))
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """That can be written: halves of surrogate pairs stay escapes."""
+    return json.dumps(value, indent=indent, ensure_ascii=False).encode('utf-8', 'backslashreplace').decode()
 
 
 def line_of(call: Call) -> str:
     """The call as it could be typed, with its request as indented JSON."""
-    request = json.dumps(call.request, indent=2, ensure_ascii=False) if call.request else ''
+    request = _json(call.request, 2) if call.request else ''
     return f'{call.action} {call.target} {request}'.rstrip()
 
 
@@ -252,7 +259,8 @@ def _help_on_target(target: str, action: str, state: State) -> str:
     described = state.describe(state.version, target)
     actions = [name for name in state.routes.actions(state.version, target) if action in ('', name)]
     if not actions:
-        near = get_close_matches(target, [*COMMANDS, *(target for action in ACTIONS for target in state.routes.targets(state.version, action))], 1)
+        known = {target: '' for action in ACTIONS for target in state.routes.targets(state.version, action)}
+        near = get_close_matches(target, [*COMMANDS, *known], 1)
         raise BadLine(f'there is no {f"{action} {target}".strip()!r} to help with' + (f'; did you mean {near[0]!r}?' if near else ''))
     return '\n'.join(_help_on_action(name, target, described.get(name)) for name in actions)
 

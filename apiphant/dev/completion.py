@@ -1,18 +1,26 @@
 """What may come next on a line. Pure: the text before the cursor and the state in, candidates out."""
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from ..describe import Field, hint
 from ..routing import ACTIONS
 from .command import COMMANDS, LEVELS, State
+from .pipeline import split
+from .request_text import BadText, is_unfinished
 
 MANY = 30  # targets, above which they are offered by segments
 MOST = 200  # candidates
 KEY = re.compile(r'(?:^|\s)(?P<key>[\w.\[\]-]*)$')
-VALUE = re.compile(r'(?:^|\s)(?P<key>[\w.\[\]-]+):?=(?P<value>[^\s]*)$')
+VALUE = re.compile(r'(?:^|\s)(?P<key>[\w.\[\]-]++)(?P<kind>:?=)(?P<value>[^\s]*)$')
+PLAIN = re.compile(r'[^\s"\'@$_]\S*')
+NUMBER = re.compile(r'-?(?:0|[1-9][0-9]*)')
+STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+OPEN, CLOSE = re.compile(r'[{[]'), re.compile(r'[]}]')
 NAME = re.compile(r'[{,]\s*(?P<quote>"?)(?P<key>[\w.-]*)$')
 TYPED = ('int', 'float', 'bool', 'dict', 'list')
 
@@ -27,37 +35,53 @@ class Candidate:
 
 def complete(text: str, state: State, earlier: Mapping[str, Sequence[str]]) -> list[Candidate]:
     """What may come at the end of `text`, in order. `earlier` are values typed before, by key."""
-    words = text.split(None, 2)
-    if not words or (len(words) == 1 and not text[-1].isspace()):
-        return _commands(text.lstrip())
-    if words[0] in ('watch', 'help') and len(words) > 1 + text[-1].isspace() - (words[0] == 'watch'):
-        return complete(text.split(None, 1)[1], state, earlier)
-    if words[0] in ACTIONS:
-        return _of_call(words, text, state, earlier)
-    prefix = '' if text[-1].isspace() else words[-1]
-    offered = {'use': state.routes.versions, 'log': LEVELS, 'help': [*COMMANDS, *_targets(state)], 'watch': ACTIONS}.get(words[0], ())
-    return _matching(((word, '') for word in offered), prefix)
+    word, rest = _first(text.lstrip())
+    if rest is None:
+        return _matching(((name, command.help) for name, command in COMMANDS.items() if name == command.name), word)
+    if word in ACTIONS:
+        return _of_call(word, rest, state, earlier)
+    if word == 'watch':
+        return _matching(((action, '') for action in ACTIONS), rest) if _first(rest)[1] is None else complete(rest, state, earlier)
+    if word == 'help':
+        return _of_topic(rest, state)
+    return _matching(((name, '') for name in {'use': state.routes.versions, 'log': LEVELS}.get(word, ())), rest)
 
 
-def _commands(prefix: str) -> list[Candidate]:
-    return _matching(((name, command.help) for name, command in COMMANDS.items() if name == command.name), prefix)
+def _first(text: str) -> tuple[str, str | None]:
+    """The first word and what follows it; None if it is still being typed."""
+    word = text.split(maxsplit=1)[0] if text else ''
+    return word, None if word == text else text[len(word):].lstrip()
 
 
 def _matching(words: Iterable[tuple[str, str]], prefix: str) -> list[Candidate]:
-    return [Candidate(word, len(prefix), about) for word, about in words if word.startswith(prefix)][:MOST]
+    return list(islice((Candidate(word, len(prefix), about) for word, about in words if word.startswith(prefix)), MOST))
 
 
-def _targets(state: State) -> list[str]:
-    return sorted({target for action in ACTIONS for target in state.routes.targets(state.version, action)})
+def _of_topic(text: str, state: State) -> list[Candidate]:
+    action, target = _first(text)
+    if target is not None:
+        return _of_target(action, target, state) if action in ACTIONS else []
+    targets = {found.text: found for action in ACTIONS for found in _of_target(action, text, state)}
+    return [*_matching(((name, '') for name in COMMANDS), text), *(targets[name] for name in sorted(targets))][:MOST]
 
 
-def _of_call(words: list[str], text: str, state: State, earlier: Mapping[str, Sequence[str]]) -> list[Candidate]:
-    if len(words) == 1 or (len(words) == 2 and not text[-1].isspace()):
-        return _of_target(words[0], words[1] if len(words) > 1 else '', state)
-    description = state.describe(state.version, words[1]).get(words[0])
+def _of_call(action: str, rest: str, state: State, earlier: Mapping[str, Sequence[str]]) -> list[Candidate]:
+    target, _ = _first(rest)
+    request = rest[len(target):]
+    if not request:
+        return _of_target(action, rest, state)
+    if _has_output(request):
+        return []
+    description = state.describe(state.version, target).get(action)
     fields = description.fields if description else ()
-    request = text[text.index(words[1], len(words[0])) + len(words[1]):]
     return _of_json(request, fields) if request.lstrip().startswith('{') else _of_items(request, fields, earlier)
+
+
+def _has_output(request: str) -> bool:
+    try:
+        return bool(split(request)[1])
+    except BadText:
+        return True
 
 
 def _of_target(action: str, prefix: str, state: State) -> list[Candidate]:
@@ -74,17 +98,25 @@ def _about(action: str, target: str, state: State) -> str:
 
 def _of_items(request: str, fields: Sequence[Field], earlier: Mapping[str, Sequence[str]]) -> list[Candidate]:
     if value := VALUE.search(request):
-        return _matching(((text, '') for text in earlier.get(value['key'], ())), value['value'])
-    key = KEY.search(request)
+        texts = (_typed(text, value['kind']) for text in earlier.get(value['key'], ()) if text.isprintable())
+        return _matching(((text, '') for text in texts), value['value'])
+    key = None if is_unfinished(request) else KEY.search(request)
     given = set(re.findall(r'(?:^|\s)([\w.-]+):?=', request))
     offered = ((field.name + (':=' if field.types and field.types[0] in TYPED else '='), hint(field)) for field in fields if field.name not in given)
     return _matching(offered, key['key']) if key else []
 
 
+def _typed(text: str, kind: str) -> str:
+    """A value as it can be typed after = or :=."""
+    is_plain = NUMBER.fullmatch(text) if kind == ':=' else PLAIN.fullmatch(text)
+    return text if is_plain else json.dumps(text, ensure_ascii=False)
+
+
 def _of_json(request: str, fields: Sequence[Field]) -> list[Candidate]:
     """Names of the outermost object."""
     name = NAME.search(request)
-    if not name or request.count('{') - request.count('}') != 1:
+    before = STRING.sub('', request[:name.start() + 1]) if name else ''
+    if not name or '"' in before or len(OPEN.findall(before)) - len(CLOSE.findall(before)) != 1:
         return []
     given = set(re.findall(r'"([\w.-]+)"\s*:', request))
     prefix = name['quote'] + name['key']

@@ -107,7 +107,7 @@ class Console:
     def _remember(self, request: dict[str, Any]) -> None:
         """Values, to be offered again."""
         for key, value in request.items():
-            if isinstance(value, (str, int)) and may_be_kept(f'{key}='):
+            if isinstance(value, (str, int)) and not isinstance(value, bool) and may_be_kept(f'{key}='):
                 text = str(value)
                 self.earlier[key] = [text, *(other for other in self.earlier[key] if other != text)][:EARLIER]
 
@@ -218,7 +218,7 @@ class LineAdvice(Advice):
 
     def toolbar(self) -> str:
         session, supervisor = self._session, self._session.supervisor
-        others = supervisor.served - self._console.served
+        others = max(0, supervisor.served - self._console.served)
         broken = f'{len(supervisor.broken)} broken' if supervisor.broken else supervisor.last_reload
         parts = [session.product.name, session.version, session.address.url, f'{len(supervisor.routes.paths)} actions', broken,
                  f'{others} calls by others' if others else '']

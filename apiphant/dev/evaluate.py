@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from pprint import pformat
+from types import CodeType
 from typing import Any
 
 from ..logs import format_error
@@ -20,15 +20,21 @@ class Evaluator:
 
     def evaluate(self, text: str, last: Any) -> str:
         """What the expression is, or '' for a statement; a traceback if it raises. `_` is the last reply."""
-        self._names.update({'_': last, self._name: sys.modules.get(self._name)})
         try:
-            importlib.import_module(self._name)
-            try:
-                code = compile(text, '<py>', 'eval')
-            except SyntaxError:
+            self._names.update({'_': last, self._name: importlib.import_module(self._name)})
+            code = _expression(text)
+            if code is None:
                 exec(compile(text, '<py>', 'exec'), self._names)
                 return ''
             value = eval(code, self._names)
             return '' if value is None else pformat(value, width=WIDTH, sort_dicts=False)
         except BaseException as error:
             return format_error(error)
+
+
+def _expression(text: str) -> CodeType | None:
+    """None if it is none: then it is a statement, or wrong."""
+    try:
+        return compile(text, '<py>', 'eval')
+    except SyntaxError:
+        return None

@@ -67,14 +67,14 @@ class LineLexer(lexer.RegexLexer):
         'request': [
             (r'(\s)([|>].*)', bygroups(Text, Operator)),
             (r'"(?:[^"\\]|\\.)*"(?=\s*:)', Name.Tag),
-            (r'([\w.\[\]-]+)(:=)', bygroups(Name.Tag, Operator)),
-            (r'([\w.\[\]-]+)(=)([$_][.\[]\S*)', bygroups(Name.Tag, Operator, Name.Class)),
-            (r'([\w.\[\]-]+)(=)("(?:[^"\\]|\\.)*"?|\'[^\']*\'?|\S*)', bygroups(Name.Tag, Operator, String)),
+            (r'([\w.\[\]-]++)(:=)', bygroups(Name.Tag, Operator)),
+            (r'([\w.\[\]-]++)(=)([$_][.\[]\S*)', bygroups(Name.Tag, Operator, Name.Class)),
+            (r'([\w.\[\]-]++)(=)("(?:[^"\\]|\\.)*"?|\'[^\']*\'?|\S*)', bygroups(Name.Tag, Operator, String)),
             (r'[$_](?:[.\[][\w.\[\]"-]*)?', Name.Class),
             (r'"(?:[^"\\]|\\.)*"?', String),
             (r'-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b', Number),
             (r'\b(?:true|false|null)\b', Keyword.Constant),
-            (r'.|\n', Text),
+            (r'[\w.\[\]-]+|.|\n', Text),
         ],
     }
 

@@ -46,9 +46,7 @@ def _do(session: Session, effect: Effect) -> int:
     if isinstance(effect, Show):
         return _print(effect.text, effect.output)
     if isinstance(effect, Ask):
-        answer = session.ask(effect)
-        session.settle()
-        return _print(answer, effect.output) if answer else 0
+        return _ask(session, effect)
     if isinstance(effect, Save):
         return _save(session, effect)
     if isinstance(effect, (Edit, Open, Watch)):
@@ -73,6 +71,16 @@ def _print(text: str, output: str) -> int:
     return 0
 
 
+def _ask(session: Session, question: Ask) -> int:
+    try:
+        answer = session.ask(question)
+    except CallError as error:
+        print(f'apiphant dev: {error}', file=sys.stderr)
+        return CALL_FAILED
+    session.settle()
+    return _print(answer, question.output) if answer else 0
+
+
 def _call(session: Session, call: Call) -> int:
     try:
         answer = session.call(call)
@@ -81,6 +89,8 @@ def _call(session: Session, call: Call) -> int:
         return CALL_FAILED
     session.settle()
     failed = _print(_one_line(answer), call.output)
+    if hint := session.suggestion(call, answer):
+        print(f'apiphant dev: {hint}', file=sys.stderr)
     return failed if answer.status == 200 else CALL_FAILED
 
 

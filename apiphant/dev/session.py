@@ -69,13 +69,16 @@ class Session:
 
     def call(self, call: Call, *, is_kept: bool = True) -> Reply:
         """The answer, kept as the last one. Raises CallError."""
-        if self.supervisor.is_waiting:
-            raise CallError('no answer: the app process does not start; it is tried again when a file is saved')
+        self._check_app()
         client = import_module('apiphant.dev.client')  # http.client takes 30 ms, for which the prompt need not wait
         reply: Reply = client.post(self.address, call.path, json.dumps(call.request).encode(), agent(os.getpid()))
         if is_kept:
             self._call, self._status, self._answer = call, reply.status, cache(partial(_content, reply.body))
         return reply
+
+    def _check_app(self) -> None:
+        if self.supervisor.is_waiting:
+            raise CallError('no answer: the app process does not start; it is tried again when a file is saved')
 
     def suggestion(self, call: Call, reply: Reply) -> str:
         """What was perhaps meant by a call that nothing answers to."""
@@ -83,7 +86,8 @@ class Session:
         return suggestion(call, routes) if reply.status == 404 and not routes.has(call.path) else ''
 
     def ask(self, question: Ask) -> str:
-        """What the app says to it."""
+        """What the app says to it. Raises CallError."""
+        self._check_app()
         return self.supervisor.ask(question.what, **question.details)
 
     def save(self, what: Save) -> str:
@@ -99,7 +103,7 @@ class Session:
     def describe(self, version: str, target: str) -> Mapping[str, Description]:
         """What the actions of a target take, by its source as it is now."""
         base = self.product.api / version / target
-        for path in (base / '__init__.py', base.with_suffix('.py')):
+        for path in (base / '__init__.py', Path(f'{base}.py')):
             try:
                 changed = path.stat().st_mtime
                 if path not in self._described or self._described[path][0] != changed:

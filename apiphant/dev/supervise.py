@@ -14,6 +14,7 @@ import threading
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable
 from fcntl import ioctl
+from itertools import count
 from select import select
 from struct import unpack
 from termios import FIONREAD
@@ -64,6 +65,7 @@ class Supervisor:
         self._borrower: App | None = None
         self._answers: dict[int, str] = {}
         self._has_answer = threading.Condition()
+        self._numbers = count()
         self._restarting = threading.Lock()
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: an app that starts has no handler yet, and should not die of it
         self._keep(App(product, listener, write, lender is not None))
@@ -85,7 +87,7 @@ class Supervisor:
 
     def ask(self, what: str, **details: object) -> str:
         """The app's answer to a question; '' if it died over it."""
-        app, number = self._app, id(details)
+        app, number = self._app, next(self._numbers)
         app.channel.send(ask=number, what=what, **details)
         with self._has_answer:
             self._has_answer.wait_for(lambda: number in self._answers or app is not self._app)
