@@ -1,12 +1,7 @@
 """`apiphant dev` as a person has it: typed at in a terminal, looked at on a screen."""
-import http.client
-import json
 import os
 import re
 import signal
-import socket
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from .running import DEADLINE, clean_environment, wait_for, write_tree
-from .terminal import CTRL_C, CTRL_D, TAB, UP, Terminal, children, is_running
+from .console import PROMPT, Console, OutsideCall, colour_codes, is_free, wait_for_busy
+from .running import wait_for, write_tree
+from .terminal import CTRL_C, CTRL_D, UP, children, is_running
 
-PROMPT = 'shop> '
 ECHO = """
 def read(request):
     return {**request, 'server': 'shop'}
@@ -51,98 +46,6 @@ def delete(request):
 SHOP = {'shop/api/v0/echo.py': ECHO, 'shop/api/v0/work.py': WORK, 'shop/api/v1/echo.py': ECHO.replace("'shop'", "'version one'")}
 DIVIDE = "return {'x': 1 / request['by']}"
 DIVIDE_LINE, SPIN_LINE = (WORK.splitlines().index(f'    {line}') + 1 for line in (DIVIDE, 'while True:'))
-COLOUR_CODES = {*range(30, 39), *range(40, 49), *range(90, 108)}
-
-
-class Console(Terminal):
-    """`apiphant dev shop` on a free port, at its prompt."""
-
-    def __init__(self, folder: Path, *command: str, columns: int = 160, **environment: str) -> None:
-        words = [*command, sys.executable, '-m', 'apiphant.cli', 'dev', str(folder / 'shop'), '127.0.0.1:0']
-        more = {'TERM': 'xterm-256color', 'XDG_STATE_HOME': str(folder / 'state'), **environment}
-        super().__init__(*words, environment=clean_environment(**more), columns=columns)
-
-    @property
-    def port(self) -> int:
-        return int(re.search(r'http://127\.0\.0\.1:(\d+)', ''.join(self.history))[1])
-
-    def call(self, line: str, *shown: str) -> None:
-        """Type a line, and wait until the screen shows each of these, and the prompt."""
-        self.enter(line)
-        for text in shown:
-            self.wait_for_text(text)
-        self.wait_for_line(PROMPT.strip())
-
-    def wait_for_menu(self, word: str) -> None:
-        """Until the word is offered: it is a line by itself."""
-        self.wait_until(lambda: any(line.strip() == word for line in self._lines()), f'{word!r} in the menu')
-
-    def wait_for_app(self, other_than: int = 0) -> int:
-        """The process id of the app."""
-        return wait_for(lambda: next((pid for pid in children(self.pid) if pid != other_than), 0), 'an app process')
-
-    def complete(self, text: str, whole: str) -> None:
-        """Tab makes the text whole, sooner or later: the routes of a new file may be on their way."""
-        def try_it() -> bool:
-            self.send(text)
-            self.wait_for_line(PROMPT + text)
-            self.send(TAB)
-            try:
-                self.wait_for_line(PROMPT + whole, deadline=0.5)
-            except AssertionError:
-                self.send('\x15')  # Ctrl-U: the line is empty again
-                return False
-            return True
-        wait_for(try_it, f'{text!r} to become {whole!r}, the screen being\n{self.text}')
-
-
-class OutsideCall(threading.Thread):
-    """A call by somebody else, going on while the test does; `status` is 0 until it is answered."""
-
-    def __init__(self, port: int, path: str, **request: Any) -> None:
-        super().__init__(daemon=True)
-        self.status = 0
-        self._port = port
-        self._path = path
-        self._request = request
-        self.start()
-
-    def run(self) -> None:
-        connection = http.client.HTTPConnection('127.0.0.1', self._port, timeout=DEADLINE)
-        try:
-            connection.request('POST', self._path, json.dumps(self._request))
-            response = connection.getresponse()
-            response.read()
-            self.status = response.status
-        except OSError:
-            pass
-        finally:
-            connection.close()
-
-    def result(self) -> int:
-        self.join(DEADLINE)
-        return self.status
-
-
-def is_free(port: int) -> bool:
-    """Whether nobody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(('127.0.0.1', port)) != 0
-
-
-def colour_codes(raw: bytes) -> set[str]:
-    """The parameters of all escapes that set a colour."""
-    parameters = {one for found in re.findall(rb'\x1b\[([\d;]*)m', raw) for one in found.decode().split(';') if one}
-    return {one for one in parameters if int(one) in COLOUR_CODES}
-
-
-def wait_for_busy(pid: int) -> None:
-    """Until the process has used another 0.1 s: a handler that said so before a loop is in it."""
-    def used() -> int:
-        fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-        return int(fields[11]) + int(fields[12])  # in hundredths
-    start = used()
-    wait_for(lambda: used() >= start + 10, 'the process to be busy')
 
 
 @pytest.fixture
@@ -169,15 +72,15 @@ def test_first_screen(console: Console) -> None:
     assert console.lines[0].startswith('Serving shop on http://127.0.0.1:')
     assert 'help' in console.lines[0]
     console.wait_for_line(PROMPT.strip())
-    assert len(console.lines) == 2
+    assert len(console.above) == 1
 
 
 def test_calls_answered(console: Console) -> None:
     console.call('read echo {"hello": "world"}', '"hello": "world"', '"server": "shop"')
     assert re.search(r'^200 OK  \d+\.\d ms  33 bytes$', console.text, re.MULTILINE)
-    assert console.lines[-5:-1] == ['{', '  "hello": "world",', '  "server": "shop"', '}']
+    assert console.above[-4:] == ['{', '  "hello": "world",', '  "server": "shop"', '}']
     console.call('read echo hello=world n:=3', '"n": 3')
-    assert console.lines[-6:-1] == ['{', '  "hello": "world",', '  "n": 3,', '  "server": "shop"', '}']
+    assert console.above[-5:] == ['{', '  "hello": "world",', '  "n": 3,', '  "server": "shop"', '}']
 
 
 def test_typed_before_prompt(tmp_path: Path) -> None:
@@ -207,13 +110,13 @@ def test_failed_call(console: Console) -> None:
 
 def test_mistakes_explained(console: Console) -> None:
     console.call('raed echo', "did you mean 'read'?")
-    console.call('read echo {"a": }', 'bad JSON at column 7')
+    console.call('use v7', 'v0, v1')
     console.call('read echo', '200 OK')
 
 
 def test_commands_of_console(console: Console) -> None:
     console.call('read echo', '"server": "shop"')
-    console.call('help', 'ACTION TARGET [REQUEST]', 'quit')
+    console.call('help', 'read TARGET [REQUEST]', 'quit')
     console.call('routes', '/api/v0/echo/read', '/api/v1/echo/read')
     console.call('use v1')
     console.call('read echo', '"server": "version one"')
@@ -367,7 +270,7 @@ def test_menu_while_typing(console: Console) -> None:
     console.complete('crea', 'create')
     console.send(' ')
     console.wait_for_menu('work')
-    assert 'echo' not in map(str.strip, console.lines)  # it has no create
+    assert 'echo' not in console.offered  # it has no create
     console.send('\x15')
     console.complete('read e', 'read echo')
     console.call(' menu=done', '"menu": "done"')
@@ -507,7 +410,7 @@ def test_signal_with_half_line(console: Console) -> None:
     os.kill(console.pid, signal.SIGTERM)
     assert console.wait() == 128 + signal.SIGTERM
     assert console.is_as_before
-    assert 'read' not in map(str.strip, console.lines)
+    assert not console.offered
 
 
 def test_closed_window(console: Console) -> None:
@@ -552,13 +455,16 @@ def test_killed_app(console: Console) -> None:
 
 def test_forty_columns(start: Callable[..., Console]) -> None:
     console = start(columns=40)
+
+    def typed_on_two_lines() -> str:
+        return ''.join([*console.above[-1:], console.cursor_line]).replace(' ', '')
     line = 'read echo {"hello": "a world that is wider than the screen"}'
     typed = line.replace(' ', '')
     console.send(line)
-    console.wait_until(lambda: typed in ''.join(console.lines[-2:]).replace(' ', ''), 'the line on two lines')
+    console.wait_until(lambda: typed in typed_on_two_lines(), 'the line on two lines')
     console.call('', '"server": "shop"')
     console.send(UP)
-    console.wait_until(lambda: typed in ''.join(console.lines[-2:]).replace(' ', ''), 'the line on two lines again')
+    console.wait_until(lambda: typed in typed_on_two_lines(), 'the line on two lines again')
     console.send(CTRL_C)
     console.call('help', 'quit')
     console.complete('crea', 'create')

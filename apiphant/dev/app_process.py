@@ -110,10 +110,12 @@ class AppProcess:
 
     def _answer(self, message: dict[str, Any]) -> None:
         try:
-            text = QUESTIONS[message['what']](self, message)
+            text, is_failed = QUESTIONS[message['what']](self, message), False
+        except NoTask as error:
+            text, is_failed = str(error), True
         except BaseException as error:
-            text = logs.format_error(error)
-        self._channel.send(answer=message['ask'], text=text)
+            text, is_failed = logs.format_error(error), True
+        self._channel.send(answer=message['ask'], text=text, failed=is_failed)
 
     def _evaluate(self, message: dict[str, Any]) -> str:
         return self._evaluator.evaluate(message['text'], convert(message['last']) if isinstance(message['last'], dict) else message['last'])
@@ -125,9 +127,10 @@ class AppProcess:
         """Its log lines tell how it went."""
         named = {task.name: task for task in tasks()}
         if message['name'] not in named:
-            return f'There is no task {message["name"]!r}; there are: {", ".join(named) or "none"}'
+            raise NoTask(f'There is no task {message["name"]!r}; there are: {", ".join(named) or "none"}')
         module = sys.modules.get(f'{self._product.name}.api.background')
-        background.run_once(named[message['name']], getattr(module, 'on_error', None))
+        if not background.run_once(named[message['name']], getattr(module, 'on_error', None)):
+            raise NoTask('')
         return ''
 
     def _set_level(self, message: dict[str, Any]) -> str:
@@ -152,6 +155,10 @@ class AppProcess:
             self._rested = monotonic() + REST * (process_time() - started)
         if changed := self._fixed.changed():
             self._ask_restart(changed)
+
+
+class NoTask(Exception):
+    """A task could not be run, or failed; the text says what the log does not."""
 
 
 QUESTIONS: dict[str, Callable[[AppProcess, dict[str, Any]], str]] = {

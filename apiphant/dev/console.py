@@ -82,7 +82,7 @@ class Console:
             if handle := EFFECTS.get(type(effect)):
                 handle(self, effect)
         except (BadLine, CallError) as error:
-            self.screen.write(f'{error}\n')
+            self.screen.write(f'{error}\n' if str(error) else '')
         except KeyboardInterrupt:
             self.session.supervisor.interrupt()
             self.screen.write('\nCancelled.\n')
@@ -208,7 +208,7 @@ class LineAdvice(Advice):
     def problem(self, text: str) -> tuple[str, int] | None:
         request = _request_in(text)
         found = problem(request, self._session.state.last(request))
-        return (found.text, len(text.rstrip()) - len(request) + found.position) if found else None
+        return (found.text, len(pipeline.split(text)[0].rstrip()) - len(request) + found.position) if found else None
 
     def is_unfinished(self, text: str) -> bool:
         return is_unfinished(_request_in(text))
@@ -219,9 +219,9 @@ class LineAdvice(Advice):
     def toolbar(self) -> str:
         session, supervisor = self._session, self._session.supervisor
         others = max(0, supervisor.served - self._console.served)
-        broken = f'{len(supervisor.broken)} broken' if supervisor.broken else supervisor.last_reload
-        parts = [session.product.name, session.version, session.address.url, f'{len(supervisor.routes.paths)} actions', broken,
-                 f'{others} calls by others' if others else '']
+        broken = f'{len(supervisor.broken)} broken' if supervisor.broken else ''
+        parts = [session.product.name, broken, session.version, session.address.url, f'{len(supervisor.routes.paths)} actions',
+                 supervisor.last_reload, f'{others} calls by others' if others else '']
         return ' | '.join(part for part in parts if part)
 
 

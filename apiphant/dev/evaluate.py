@@ -6,8 +6,6 @@ from pprint import pformat
 from types import CodeType
 from typing import Any
 
-from ..logs import format_error
-
 WIDTH = 100  # columns
 
 
@@ -19,17 +17,14 @@ class Evaluator:
         self._names: dict[str, Any] = {'__name__': '__console__', '__builtins__': __builtins__}
 
     def evaluate(self, text: str, last: Any) -> str:
-        """What the expression is, or '' for a statement; a traceback if it raises. `_` is the last reply."""
-        try:
-            self._names.update({'_': last, self._name: importlib.import_module(self._name)})
-            code = _expression(text)
-            if code is None:
-                exec(compile(text, '<py>', 'exec'), self._names)
-                return ''
-            value = eval(code, self._names)
-            return '' if value is None else pformat(value, width=WIDTH, sort_dicts=False)
-        except BaseException as error:
-            return format_error(error)
+        """What the expression is, or '' for a statement. `_` is the last reply. Raises whatever the text does."""
+        self._names.update({'_': last, self._name: importlib.import_module(self._name)})
+        code = _expression(text)
+        if code is None:
+            exec(compile(text, '<py>', 'exec'), self._names)
+            return ''
+        value = eval(code, self._names)
+        return '' if value is None else pformat(value, width=WIDTH, sort_dicts=False)
 
 
 def _expression(text: str) -> CodeType | None:

@@ -20,6 +20,8 @@ from prompt_toolkit.application import in_terminal
 from prompt_toolkit.application.current import get_app
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import Lexer, PygmentsLexer
@@ -183,7 +185,8 @@ class Reader:
     """Reads lines with everything that makes it comfortable."""
 
     def __init__(self, prompt: str, advice: Advice, screen: Screen, history: str, *, is_plain: bool) -> None:
-        output = Output.from_pty(sys.stdout, term=os.environ.get('TERM'), default_color_depth=ColorDepth.from_env())
+        depth = ColorDepth.MONOCHROME if is_plain else ColorDepth.from_env()
+        output = Output.from_pty(sys.stdout, term=os.environ.get('TERM'), default_color_depth=depth)
         self._screen = screen
         self._session: PromptSession[str] = PromptSession(
             prompt,
@@ -221,7 +224,7 @@ class DumbReader:
     def read(self, default: str = '') -> str:
         """Raises EOFError, KeyboardInterrupt."""
         try:
-            return input(self._prompt)
+            return default + input(self._prompt + default)  # what is typed is put behind it
         except (KeyboardInterrupt, EOFError):
             print()
             raise
@@ -246,7 +249,9 @@ class LineValidator(Validator):
 
     def validate(self, document: Document) -> None:
         if problem := self._advice.problem(document.text):
-            raise ValidationError(problem[1], problem[0])
+            row, column = document.translate_index_to_position(problem[1])
+            line = f'line {row + 1}, ' if document.line_count > 1 else ''
+            raise ValidationError(problem[1], f'{problem[0]} ({line}column {column + 1})')
 
 
 class History(FileHistory):
@@ -264,7 +269,7 @@ class History(FileHistory):
 def _bindings(advice: Advice) -> KeyBindings:
     bindings = KeyBindings()
 
-    @bindings.add('enter')
+    @bindings.add('enter', filter=has_focus(DEFAULT_BUFFER))  # not while searching the history
     def enter(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         if advice.is_unfinished(buffer.text) and buffer.document.is_cursor_at_the_end:

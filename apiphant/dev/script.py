@@ -75,7 +75,7 @@ def _ask(session: Session, question: Ask) -> int:
     try:
         answer = session.ask(question)
     except CallError as error:
-        print(f'apiphant dev: {error}', file=sys.stderr)
+        print(error, file=sys.stderr)
         return CALL_FAILED
     session.settle()
     return _print(answer, question.output) if answer else 0

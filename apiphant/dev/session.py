@@ -86,9 +86,13 @@ class Session:
         return suggestion(call, routes) if reply.status == 404 and not routes.has(call.path) else ''
 
     def ask(self, question: Ask) -> str:
-        """What the app says to it. Raises CallError."""
+        """What the app says to it. Raises CallError, also where it could not do what was asked."""
         self._check_app()
-        return self.supervisor.ask(question.what, **question.details)
+        answer, is_failed = self.supervisor.ask(question.what, **question.details)
+        if is_failed:
+            self.settle()
+            raise CallError(answer)
+        return answer
 
     def save(self, what: Save) -> str:
         """Keep a call and its answer in the product's tests; what was done, in words. Raises BadLine."""

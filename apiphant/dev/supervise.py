@@ -63,7 +63,7 @@ class Supervisor:
         self._leaving = False
         self._lender = lender
         self._borrower: App | None = None
-        self._answers: dict[int, str] = {}
+        self._answers: dict[int, tuple[str, bool]] = {}
         self._has_answer = threading.Condition()
         self._numbers = count()
         self._restarting = threading.Lock()
@@ -85,13 +85,13 @@ class Supervisor:
         app.signal(signal.SIGUSR1)
         threading.Thread(target=self._check_answer, args=(app,), name='interrupt', daemon=True).start()
 
-    def ask(self, what: str, **details: object) -> str:
-        """The app's answer to a question; '' if it died over it."""
+    def ask(self, what: str, **details: object) -> tuple[str, bool]:
+        """The app's answer to a question, and whether it failed at it; '' if it died over it."""
         app, number = self._app, next(self._numbers)
         app.channel.send(ask=number, what=what, **details)
         with self._has_answer:
             self._has_answer.wait_for(lambda: number in self._answers or app is not self._app)
-            return self._answers.pop(number, '')
+            return self._answers.pop(number, ('', True))
 
     @property
     def is_lent(self) -> bool:
@@ -161,7 +161,7 @@ class Supervisor:
             self.served = message['served']
         if 'answer' in message:
             with self._has_answer:
-                self._answers[message['answer']] = message['text']
+                self._answers[message['answer']] = message['text'], message['failed']
                 self._has_answer.notify_all()
         if 'restart' in message:
             self.restart(message['restart'])
