@@ -43,6 +43,7 @@ TICK = 1.0  # seconds at most between two looks at the clocks
 JUMP = 2.0  # seconds by which the clock on the wall may differ from what was expected
 STUCK = 2.0  # seconds for which a task may hold all others unsaid
 LONGEST = 600.0  # seconds to which a task that goes on failing is slowed down
+CLUSTER = ('celery', 'kombu', 'redbeat', 'redis')  # what many machines need, and one does not
 KEEPING = 5.0  # seconds at most between two writings of last runs
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,18 @@ def run(path: str | Path, *, state: str | None = None, one_by_one: bool = False)
         gevent.signal_handler(number, runner.stop)
     log.info('Running %s', ', '.join(f'{task.name} {task.schedule}' for task in tasks()))
     runner.run(tasks())
+
+
+def run_with_others(path: str | Path, engine: str) -> int:
+    """Run the tasks with all machines that share the engine. Returns the exit status. Raises ProductError."""
+    found, on_error = _load(path)
+    try:
+        cluster = import_module('apiphant.cluster')
+    except ModuleNotFoundError as error:
+        if error.name not in CLUSTER:
+            raise
+        raise ProductError(f'--engine needs {error.name}, which is not installed: pip install "apiphant[cluster]"') from None
+    return int(cluster.run(found, tasks(), on_error, engine))
 
 
 def show(path: str | Path, *, state: str | None = None, as_json: bool = False) -> None:

@@ -60,7 +60,7 @@ def background(arguments: list[str] | None = None) -> int:
     parser.add_argument('--state', metavar='FOLDER', help='where to keep when tasks ran last; default: XDG_STATE_HOME, or ~/.local/state')
     given = parser.parse_args(arguments)
     if given.engine:
-        return _run(_patched, 'cluster:run', given.product, given.engine)
+        return _run(_patched, 'background:run_with_others', given.product, given.engine)
     if given.list:
         return _run(_patched, 'background:show', given.product, state=given.state, as_json=given.json)
     if given.run:
