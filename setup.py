@@ -33,7 +33,7 @@ setup(
         'watchdog>=6.0',
     ],
     extras_require={
-        'cluster': ['celery>=5.4', 'celery-redbeat>=2.2', 'redis>=5.0'],
+        'cluster': ['celery>=5.7', 'celery-redbeat>=2.4', 'redis>=6.1'],
         'test': [
             'build',
             'docutils',

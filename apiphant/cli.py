@@ -6,6 +6,7 @@ never sees the console.
 """
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
@@ -51,7 +52,8 @@ def background(arguments: list[str] | None = None) -> int:
     """The command `apiphant-background`. Returns the exit status."""
     parser = _parser('apiphant-background', 'Run the background tasks of a product, on this machine or with others.')
     what = parser.add_mutually_exclusive_group()
-    what.add_argument('--engine', metavar='URL', help='spread the tasks over all machines that say so: redis://HOST:PORT/DB')
+    what.add_argument('--engine', metavar='URL', default=os.environ.get('APIPHANT_ENGINE'),
+                      help='spread the tasks over all machines that say so: redis://HOST:PORT/DB; default: the variable APIPHANT_ENGINE')
     what.add_argument('--one-by-one', action='store_true', help='never run two tasks at the same time')
     what.add_argument('--list', action='store_true', help='show the tasks, when each ran last and when it is due, and leave')
     what.add_argument('--run', metavar='NAME', help='run a task once, and leave; exit 1 if it failed')
@@ -59,14 +61,14 @@ def background(arguments: list[str] | None = None) -> int:
     parser.add_argument('--json', action='store_true', help='with --list, as JSON')
     parser.add_argument('--state', metavar='FOLDER', help='where to keep when tasks ran last; default: XDG_STATE_HOME, or ~/.local/state')
     given = parser.parse_args(arguments)
-    if given.engine:
-        return _run(_patched, 'background:run_with_others', given.product, given.engine)
     if given.list:
         return _run(_patched, 'background:show', given.product, state=given.state, as_json=given.json)
     if given.run:
         return _run(_patched, 'background:run_now', given.product, given.run)
     if given.health:
         return _run(_patched, 'background:health', given.product, state=given.state)
+    if given.engine:
+        return _run(_patched, 'background:run_with_others', given.product, given.engine)
     return _run(_patched, 'background:run', given.product, state=given.state, one_by_one=given.one_by_one)
 
 

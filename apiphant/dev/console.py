@@ -21,9 +21,10 @@ from typing import Any
 from ..product import Product
 from ..routing import ACTIONS
 from . import highlight, pipeline
-from .command import Ask, BadLine, Call, Do, Edit, Open, Save, Show, Watch, first_word, may_be_kept
+from .command import BadLine, first_word, may_be_kept
 from .completion import Candidate, complete
-from .prompt import Advice, DumbReader, Reader, Screen
+from .effect import Ask, Call, Do, Edit, Open, Save, Show, Watch
+from .prompt import DumbReader, Reader, Screen
 from .reply import CallError, Reply
 from .request_text import BadText, is_unfinished, problem
 from .session import Session, is_colour, started
@@ -195,7 +196,7 @@ EFFECTS: dict[type, Callable[[Console, Any], None]] = {
     Save: Console._save, Do: Console._do}
 
 
-class LineAdvice(Advice):
+class LineAdvice:
     """About the line that is being typed, by the product as it is now."""
 
     def __init__(self, console: Console) -> None:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import in_terminal
@@ -151,26 +152,21 @@ def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) ->
     return True
 
 
-class Advice:
+class Advice(Protocol):
     """What the prompt asks about the line while it is typed. All are called on each key, so they are quick."""
 
-    def complete(self, text: str) -> list[Candidate]:
-        raise NotImplementedError
+    def complete(self, text: str) -> list[Candidate]: ...
 
     def problem(self, text: str) -> tuple[str, int] | None:
         """What is wrong, and at which offset."""
-        raise NotImplementedError
 
     def is_unfinished(self, text: str) -> bool:
         """Whether Enter is to begin another line."""
-        raise NotImplementedError
 
     def may_be_kept(self, text: str) -> bool:
         """Whether the history may have it."""
-        raise NotImplementedError
 
-    def toolbar(self) -> str:
-        raise NotImplementedError
+    def toolbar(self) -> str: ...
 
 
 class Output(Vt100_Output):

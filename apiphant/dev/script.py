@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterable
 
 from . import pipeline
-from .command import Ask, BadLine, Call, Do, Edit, Effect, Open, Save, Show, Watch
+from .command import BadLine
+from .effect import Ask, Call, Do, Edit, Effect, Open, Save, Show, Watch
 from .reply import CallError, Reply
 from .session import Session
 

@@ -22,8 +22,9 @@ from .. import address, product
 from ..address import Address
 from ..describe import Description, describe
 from ..product import Product
-from .command import Ask, BadLine, Call, Do, Effect, Save, State, Use, interpret, suggestion
+from .command import BadLine, State, interpret, suggestion
 from .control import agent
+from .effect import Ask, Call, Do, Effect, Save, Use
 from .reply import CallError, Reply
 from .supervise import Lender, Supervisor
 from .watch import Watcher
