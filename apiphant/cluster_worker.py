@@ -16,12 +16,13 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from .alarm import Alarm
-from .background import GRACEFUL_TIMEOUT, run_once
+from .background import run_once
 from .cluster_app import connect, node_name, prefix
 from .cluster_lock import hold
 from .cluster_watch import reason
 from .engine import Engine
 from .product import Product
+from .scheduler import GRACEFUL_TIMEOUT
 from .tasks import Task
 
 SPARE = 10  # greenlets beyond one for each task: for runs that find that their task is still running

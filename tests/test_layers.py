@@ -20,6 +20,7 @@ LAYERS = [
     ['wsgi', 'runner', 'access'],
     ['app', 'http1'],
     ['routing', 'test', 'address', 'options'],
+    ['scheduler'],
     ['state', 'tasks', 'engine', 'masking'],
     ['product', 'schedule', 'alarm'],
     ['validation', 'request', 'logs', 'reload'],
