@@ -1,15 +1,17 @@
-"""`apiphant check`: import everything, print the routes and what was passed over."""
+"""`apiphant check`: import everything, print the routes, the background tasks, and what was passed over."""
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from . import product, routing
+from . import background, product, routing
 from .logs import format_error
+from .product import BrokenProduct, Product, ProductError
+from .tasks import tasks
 
 
 def check(path: str | Path) -> int:
-    """Print what the product in the folder `path` serves. Returns the exit status: 1 if a target is broken.
+    """Print what the product in the folder `path` serves and runs. Returns the exit status: 1 if something is broken.
 
     Raises ProductError.
     """
@@ -26,7 +28,23 @@ def check(path: str | Path) -> int:
             print(f'no actions: {target.path.relative_to(found.path.parent)} defines none of {", ".join(routing.ACTIONS)}')
     for target, error in broken:
         print(f'broken: {target.path.relative_to(found.path.parent)}\n{format_error(error)}', file=sys.stderr)
-    return 1 if broken else 0
+    return 1 if broken or not _check_tasks(found) else 0
+
+
+def _check_tasks(found: Product) -> bool:
+    """Print the background tasks. Returns whether they can be imported; there need not be any."""
+    if not any((found.api / name).exists() for name in ('background.py', 'background')):
+        return True
+    try:
+        background.load(found)
+    except BrokenProduct as error:
+        print(f'broken: the background tasks\n{error.tracebacks}', file=sys.stderr)
+        return False
+    except ProductError as error:
+        print(error)
+    for task in tasks():
+        print(f'task: {task.name} {task.schedule}')
+    return True
 
 
 def _flags(action: routing.Action) -> str:

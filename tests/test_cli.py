@@ -136,4 +136,13 @@ def test_help_and_version():
 
 
 def test_sample_checks():
-    assert run_cli('check', str(SAMPLE)).returncode == 0
+    done = run_cli('check', str(SAMPLE))
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, 'task: update_something every 60 s')
+
+
+def test_check_finds_broken_tasks(tmp_path):
+    write_tree(tmp_path, {'shop/api/v0/x.py': 'def read(request): pass\n', 'shop/api/background.py': '1 / 0\n'})
+    done = run_cli('check', 'shop', cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, '/api/v0/x/read\n')
+    assert done.stderr.startswith('broken: the background tasks\nTraceback')
+    assert 'ZeroDivisionError' in done.stderr
