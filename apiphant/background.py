@@ -49,7 +49,7 @@ def run(path: str | Path, *, state: str | None = None, one_by_one: bool = False)
     kept.lock()
     scheduler = Scheduler(partial(run_once, on_error=on_error, alarm=Alarm()), kept, one_by_one=one_by_one)
     for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, scheduler.stop)
+        signal.signal(number, lambda *_: scheduler.stop())  # not gevent's, which waits for a task that never does
     log.info('Running %s', ', '.join(f'{task.name} {task.schedule}' for task in tasks()))
     scheduler.run(tasks())
 

@@ -146,6 +146,14 @@ def test_term_lets_tasks_end(tmp_path):
     assert 'done' in runner.lines
 
 
+def test_term_with_a_task_that_never_waits(tmp_path):
+    with background(tmp_path, tasks('@seconds(60)\ndef f():\n    print("begin", flush=True)\n    while True:\n        pass\n')) as runner:
+        runner.wait_for_line('begin')
+        started = time.monotonic()
+        assert runner.end() == 1
+        assert time.monotonic() - started < 14
+
+
 def test_last_runs_are_kept(tmp_path):
     files = tasks('@seconds(3600)\ndef f(): pass\n\n@seconds(0.2)\ndef g(): pass\n')
     with background(tmp_path, files) as runner:

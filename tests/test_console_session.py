@@ -563,13 +563,16 @@ def test_interrupts_of_debugger(console: Shop) -> None:
     assert console.wait_for_app() == app
 
 
+def debuggers(console: Shop) -> int:
+    return sum('(Pdb)' in line for line in console._lines())
+
+
 def test_two_breakpoints(console: Shop) -> None:
     """One after the other, never at once."""
     calls = [OutsideCall(console.port, '/api/v0/stop/read', before=number) for number in (1, 2)]
-    for _ in calls:
-        console.wait_for_line('(Pdb)')
+    for number in (1, 2):
+        console.wait_until(lambda number=number: console.cursor_line == '(Pdb)' and debuggers(console) == number, f'debugger {number}')
         console.enter('c')
-        console.wait_until(lambda: console.cursor_line in ('(Pdb)', PROMPT.strip()), 'the next')
     assert [call.result() for call in calls] == [200, 200]
     console.wait_for_line(PROMPT.strip())
 

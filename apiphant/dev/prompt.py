@@ -94,7 +94,7 @@ class Screen:
         with self._lock:
             self.is_free.clear()
             loop = self._loop
-        if not loop or not _call_in(loop, lambda: get_app().create_background_task(self._step_aside(granted))):
+        if not loop or not _call_in(loop, lambda: self._begin_lending(granted)):
             granted()
 
     def take_back(self) -> None:
@@ -104,14 +104,19 @@ class Screen:
             if self._wake is None:
                 self._flush()
         if loop:
-            _call_in(loop, self._returned.set)
+            _call_in(loop, self._end_lending)
 
-    async def _step_aside(self, granted: Callable[[], None]) -> None:
-        self._returned.clear()
+    def _begin_lending(self, granted: Callable[[], None]) -> None:
+        self._returned = asyncio.Event()
+        get_app().create_background_task(self._step_aside(granted, self._returned))
+
+    def _end_lending(self) -> None:
+        self._returned.set()
+
+    async def _step_aside(self, granted: Callable[[], None], returned: asyncio.Event) -> None:
         async with in_terminal():
             granted()
-            if not self.is_free.is_set():
-                await self._returned.wait()
+            await returned.wait()
         if self._wake:
             self._wake()
 
