@@ -137,7 +137,7 @@ def test_output(line: str, effect: Effect) -> None:
     ('read echo title="two words', ['quote']),
     ('read echo word', ['JSON object', 'key=text', 'key:=JSON', "'word'"]),
     ('read echo [1]', ['JSON object', "'[1]'"]),
-    ('read echo id:=$.x', ['no last reply']),
+    ('read echo id:=$.x', ['no last answer']),
     ('read', ['read what?', 'target', 'read echo']),
     ('delete  ', ['delete what?', 'delete echo']),
     ('read /', ['read what?']),

@@ -261,14 +261,14 @@ def test_help(console: Shop) -> None:
     console.call('create item', '404 Not Found', 'item has no create; it has read')
 
 
-# The last reply
+# The last answer
 
 
 def test_last_reply_in_next_call(console: Shop) -> None:
     console.call('read item number:=3', '"id": 33')
     console.call('read echo again:=$.items[0].id', '"again": 33')
     console.call('read echo whole:=_', '"whole": {')
-    console.call('read echo a:=$.nothing', 'the last reply has no nothing')
+    console.call('read echo a:=$.nothing', 'the last answer has no nothing')
 
 
 def test_again(console: Shop) -> None:
@@ -373,7 +373,7 @@ def test_calls_of_others(console: Shop) -> None:
     assert OutsideCall(console.port, '/api/v0/item/read', number=1).result() == 200
     console.wait_until(lambda: re.search(r'^INFO \d\d:\d\d:\d\d POST /api/v0/item/read 200 \d+\.\d ms$', console.text, re.MULTILINE), 'one line')
     console.wait_for_line(PROMPT + 'read ec')
-    console.wait_for_text('1 calls by others')
+    console.wait_for_text('1 call by others')
     assert len([line for line in console.lines if 'POST' in line]) == 1
     console.call('ho', '200 OK')
     assert len([line for line in console.lines if 'POST' in line]) == 1  # its own calls are not among them

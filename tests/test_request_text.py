@@ -182,10 +182,10 @@ def test_copied_apart() -> None:
     ('a.=1', 1, ['is no key']),
     ('[]=1', 1, ['is no key']),
     ('a[0]=1', 1, ["'a[0]' is no key", 'a.0.b']),
-    ('id=$.items[3]', 4, ['the last reply has no items[3]: items has 2']),
-    ('{"id": $.items[3].id}', 8, ['the last reply has no items[3]: items has 2']),
+    ('id=$.items[3]', 4, ['the last answer has no items[3]: items has 2']),
+    ('{"id": $.items[3].id}', 8, ['the last answer has no items[3]: items has 2']),
     ('id=$.items[-3]', 4, ['no items[-3]: items has 2']),
-    ('id=$.nope', 4, ['the last reply has no nope: it has items, total']),
+    ('id=$.nope', 4, ['the last answer has no nope: it has items, total']),
     ('id=$[0]', 4, ['no [0]: it has items']),
     ('id=$.items.id', 4, ['no items.id: items is a list of 2']),
     ('id=$.total.x', 4, ['no total.x: total is 2']),
@@ -211,7 +211,7 @@ def test_bad_text_named(text: str, column: int, named: list[str]) -> None:
 
 @pytest.mark.parametrize('text', ['a=$', 'a:=_.x', '{"a": $.x}', '_'])
 def test_no_last_reply(text: str) -> None:
-    assert 'there is no last reply yet' in str(refusal(text, None))
+    assert 'there is no last answer yet' in str(refusal(text, None))
 
 
 def test_line_and_column() -> None:

@@ -41,6 +41,8 @@ def run(product: Product, listener: socket.socket, *, poll: float | None, is_pla
         is_dumb = os.environ.get('TERM') == 'dumb'
         prompt = f'{product.name}> '
         screen.write(f'Serving {product.name} on {session.address.url} - help tells more, Ctrl-D leaves.\n')
+        if screen.is_colour and (name := highlight.unknown_style()):
+            screen.write(f'APIPHANT_STYLE is {name}, which is no style that pygments knows.\n')
         reader = DumbReader(prompt) if is_dumb else Reader(
             prompt, LineAdvice(console), screen, history_file(product), is_plain=is_plain or bool(os.environ.get('NO_COLOR')))
         with _interrupts(session):
@@ -94,6 +96,7 @@ class Console:
         self.session.settle()
         self._remember(call.request)
         if call.output:
+            self.screen.show(highlight.status(reply, self.screen.is_colour) + '\n')
             self._pipe(call.output, reply.body + b'\n')
         else:
             self.screen.show(highlight.reply(reply, self.screen.is_colour) + '\n')
@@ -221,9 +224,14 @@ class LineAdvice:
         session, supervisor = self._session, self._session.supervisor
         others = max(0, supervisor.served - self._console.served)
         broken = f'{len(supervisor.broken)} broken' if supervisor.broken else ''
-        parts = [session.product.name, broken, session.version, session.address.url, f'{len(supervisor.routes.paths)} actions',
-                 supervisor.last_reload, f'{others} calls by others' if others else '']
+        actions = _count(len(supervisor.routes.paths), 'action') if supervisor.ready.is_set() else 'starting'
+        parts = [session.product.name, broken, session.version, session.address.url, actions, supervisor.last_reload,
+                 f'{_count(others, "call")} by others' if others else '']
         return ' | '.join(part for part in parts if part)
+
+
+def _count(number: int, noun: str) -> str:
+    return f'{number} {noun}{"" if number == 1 else "s"}'
 
 
 def _request_in(text: str) -> str:

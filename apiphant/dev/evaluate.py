@@ -17,7 +17,7 @@ class Evaluator:
         self._names: dict[str, Any] = {'__name__': '__console__', '__builtins__': __builtins__}
 
     def evaluate(self, text: str, last: Any) -> str:
-        """What the expression is, or '' for a statement. `_` is the last reply. Raises whatever the text does."""
+        """What the expression is, or '' for a statement. `_` is the last answer. Raises whatever the text does."""
         self._names.update({'_': last, self._name: importlib.import_module(self._name)})
         code = _expression(text)
         if code is None:

@@ -49,6 +49,12 @@ def style() -> type[Style]:
         return Plain
 
 
+def unknown_style() -> str:
+    """What APIPHANT_STYLE names, if pygments does not know it; else ''."""
+    name = os.environ.get('APIPHANT_STYLE', '')
+    return name if name and style() is Plain else ''
+
+
 @cache
 def _formatter() -> Formatter[str]:
     return Terminal256Formatter(style=style())
@@ -87,10 +93,15 @@ def difference(changes: list[str], is_colour: bool) -> str:
 
 def reply(answer: Reply, is_colour: bool) -> str:
     """Status, time and size, and below them the body: indented if it is JSON."""
-    status = f'{answer.status} {answer.reason}'
+    return f'{status(answer, is_colour)}\n{body(answer.body, is_colour)}'
+
+
+def status(answer: Reply, is_colour: bool) -> str:
+    """With time and size."""
+    words = f'{answer.status} {answer.reason}'
     if is_colour:
-        status = colorize('green' if answer.status < 400 else 'red', status)
-    return f'{status}  {_duration(answer.seconds)}  {_size(len(answer.body))}\n{body(answer.body, is_colour)}'
+        words = colorize('green' if answer.status < 400 else 'red', words)
+    return f'{words}  {_duration(answer.seconds)}  {_size(len(answer.body))}'
 
 
 def body(content: bytes, is_colour: bool) -> str:

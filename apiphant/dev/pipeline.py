@@ -3,7 +3,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from .bad_text import BadText
 from .request_text import json_end
@@ -16,7 +19,7 @@ MARK = re.compile(r"""
     | (?:\A|(?<=[\s=@\[]))(?P<quoted>"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|'[^']*+'?+)
     | (?:\A|(?<=\s)|(?<=:=))(?P<json>[{\[])
 """, re.DOTALL | re.VERBOSE)
-NEXT = {'|': 'A command comes next: | jq .', '>': 'A file comes next: > reply.json', '>>': 'A file comes next: >> replies.json'}
+NEXT = {'|': 'A command comes next: | jq .', '>': 'A file comes next: > answer.json', '>>': 'A file comes next: >> answers.json'}
 PATIENCE = 1.0  # seconds for a command to end by itself
 
 
@@ -49,13 +52,27 @@ def _is_passable(command: str) -> bool:
 
 def feed(command: str, data: bytes, *, stdout: int | None = None) -> int:
     """Run a shell command with the data on its standard input; its exit status, negative for a signal. It need not read the data."""
-    child = subprocess.Popen(['sh', '-c', command], stdin=subprocess.PIPE, stdout=stdout, bufsize=0)
+    with _interrupts_noted() as interrupts:
+        child = subprocess.Popen(['sh', '-c', command], stdin=subprocess.PIPE, stdout=stdout, bufsize=0)
     try:
+        if interrupts:
+            raise KeyboardInterrupt
         _write(child, data)
         return child.wait()
     except BaseException:
         _end(child)
         raise
+
+
+@contextmanager
+def _interrupts_noted() -> Iterator[list[int]]:
+    """Ctrl-C in this block raises nothing: it could come when there is a child, and nobody knows of it yet."""
+    interrupts: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _write(child: subprocess.Popen[bytes], data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Paths into the last reply as they are typed: $.items[0].id, _["two words"][-1]. Knows no request, no terminal and no network."""
+"""Paths into the last answer as they are typed: $.items[0].id, _["two words"][-1]. Knows no request, no terminal and no network."""
 from __future__ import annotations
 
 import json
@@ -16,16 +16,16 @@ class NoValue(Exception):
 
 
 def look_up(last: Any, path: str) -> Any:
-    """The value at a path that PATH matches, not a copy. `last` is None if there is no last reply. Raises NoValue."""
+    """The value at a path that PATH matches, not a copy. `last` is None if there is no last answer. Raises NoValue."""
     if last is None:
-        raise NoValue(f'there is no last reply yet for {path}')
+        raise NoValue(f'there is no last answer yet for {path}')
     value = last
     for match in STEP.finditer(path, 1):
         step = _step(match)
         try:
             value = _child(value, step)
         except (LookupError, ValueError):
-            raise NoValue(f'the last reply has no {_named(path, match.end())}: {_named(path, match.start())} {_instead(value, step)}') from None
+            raise NoValue(f'the last answer has no {_named(path, match.end())}: {_named(path, match.start())} {_instead(value, step)}') from None
     return value
 
 

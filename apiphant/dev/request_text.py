@@ -5,10 +5,10 @@
     {"a": 1} b=2                        both: items are put into the object
     a.b=1 items.0.id=2 tags[]=x         inside objects, into a list that is there, at the end of a list
     a=@notes.txt b:=@data.json          the text or the JSON of a file
-    id=$.items[0].id all:=[_, 1]        values of the last reply, `$` or `_`; quotes make it text: "$.id"
-    $.items[0] name=new                 an object of the last reply with items put into it
+    id=$.items[0].id all:=[_, 1]        values of the last answer, `$` or `_`; quotes make it text: "$.id"
+    $.items[0] name=new                 an object of the last answer with items put into it
 
-A value that is taken from the last reply is not copied, but nothing is ever put into it: see Tree.
+A value that is taken from the last answer is not copied, but nothing is ever put into it: see Tree.
 """
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _read_file(name: str) -> str:
 
 
 def parse(text: str, last: Any = None, read_file: Callable[[str], str] = _read_file) -> dict[str, Any]:
-    """The request that was typed. `last` is the last reply, None if there is none. Raises BadText."""
+    """The request that was typed. `last` is the last answer, None if there is none. Raises BadText."""
     return _parse(text, Sources(partial(look_up, last), partial(_file_text, read_file), partial(_file_json, read_file)))
 
 
@@ -228,7 +228,7 @@ def _refuse_path(text: str, start: int) -> NoReturn:
     match = TEXT.match(text, start)
     word = match[0] if match else ''
     needs: Needs = 'word' if start + len(word) == len(text) else ''
-    raise BadText(f'{shortened(word)!r} is no path into the last reply, like $.items[0].id or _["a b"]; quotes make it text', start, text, needs)
+    raise BadText(f'{shortened(word)!r} is no path into the last answer, like $.items[0].id or _["a b"]; quotes make it text', start, text, needs)
 
 
 # JSON: read by json itself; where it stumbles over a path, it reads again with NaN in the place of each path, and asks for the values in order.

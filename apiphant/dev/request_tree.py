@@ -22,7 +22,7 @@ Container = dict[str, Any] | list[Any]
 class Tree:
     """A request that values are put into by keys like a.b, a.0.b and a[].
 
-    A container may belong to the last reply, so each below the root is copied before something is put into it: once, `copied` holds ids of copies.
+    A container may belong to the last answer, so each below the root is copied before something is put into it: once, `copied` holds ids of copies.
     """
     root: dict[str, Any]
     copied: set[int] = field(default_factory=set)
