@@ -10,6 +10,8 @@ from apiphant.validation import status_line
 from tests.running import DEADLINE, Server, production, wait_for, write_tree
 from tests.wire import Wire, descriptors
 
+pytestmark = pytest.mark.once
+
 ECHO = '''
 import gevent
 

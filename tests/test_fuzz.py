@@ -13,6 +13,8 @@ from apiphant.http1 import Parser
 from apiphant.options import MAX_BODY
 from apiphant.routing import Action
 
+pytestmark = pytest.mark.once
+
 ROUTES = {'/api/v0/echo/read': Action(lambda request: request)}
 LINE = b'POST /api/v0/echo/read HTTP/1.1\r\nHost: x\r\n'
 GOOD = [
