@@ -88,7 +88,7 @@ mv opened.new opened
 '''
 SHOP = {'shop/api/v0/echo.py': ECHO, 'shop/api/v0/item.py': ITEM, 'shop/api/v0/stop.py': STOP, 'shop/api/v0/loud.py': LOUD,
         'shop/api/background.py': BACKGROUND}
-STOP_AFTER = STOP.splitlines().index('    after = before + 1') + 1
+STOP_AFTER = STOP.splitlines().index('    after = before + 1') + 1 - (sys.version_info >= (3, 13))  # from then on pdb stops at the call
 PASTE = '\x1b[200~%s\x1b[201~'
 MENU = 0.5  # seconds from a save to what the menu says
 QUICK = 0.1  # seconds that a key may take when much is printed
