@@ -32,7 +32,6 @@ from .tasks import Task, cron, seconds, tasks
 
 __all__ = ['cron', 'seconds']
 
-CLUSTER = ('celery', 'kombu', 'redbeat', 'redis')  # what many machines need, and one does not
 
 log = logging.getLogger(__name__)
 OnError = Callable[..., Any] | None
@@ -57,12 +56,7 @@ def run(path: str | Path, *, state: str | None = None, one_by_one: bool = False)
 def run_with_others(path: str | Path, engine: str) -> int:
     """Run the tasks with all machines that share the engine. Returns the exit status. Raises ProductError."""
     found, on_error = _load(path)
-    try:
-        cluster = import_module('apiphant.cluster')
-    except ModuleNotFoundError as error:
-        if error.name not in CLUSTER:
-            raise
-        raise ProductError(f'--engine needs {error.name}, which is not installed: pip install "apiphant[cluster]"') from None
+    cluster = import_module('apiphant.cluster')  # which says so if Celery is not installed
     return int(cluster.run(found, tasks(), on_error, engine))
 
 

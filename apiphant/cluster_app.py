@@ -88,8 +88,7 @@ def connect(store: Endpoint, **more: Any) -> redis.Redis:
 def _broker_url(broker: Endpoint) -> str:
     login = f'{broker.login}@' if broker.login else ''
     path = broker.path if broker.scheme.startswith('amqp') else str(broker.database)
-    hosts = [f'[{host}]:{port}' if ':' in host else f'{host}:{port}' for host, port in broker.hosts]
-    return ';'.join(f'{broker.scheme}://{login}{host}/{path}' for host in hosts)
+    return ';'.join(f'{broker.scheme}://{login}{place}/{path}' for place in broker.places)
 
 
 def _transport_options(broker: Endpoint) -> dict[str, Any]:

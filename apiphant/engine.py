@@ -33,8 +33,12 @@ class Endpoint:
 
     def __str__(self) -> str:
         """For a log: no credentials."""
-        hosts = ','.join(f'[{host}]:{port}' if ':' in host else f'{host}:{port}' for host, port in self.hosts)
-        return f'{self.scheme}://{hosts}/{self.path}'
+        return f'{self.scheme}://{",".join(self.places)}/{self.path}'
+
+    @property
+    def places(self) -> list[str]:
+        """Its hosts as a URL has them."""
+        return [f'[{host}]:{port}' if ':' in host else f'{host}:{port}' for host, port in self.hosts]
 
     @property
     def user(self) -> str | None:

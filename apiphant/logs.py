@@ -57,6 +57,11 @@ class Formatter(logging.Formatter):
         return format_error(ei[1]) if ei[1] is not None else super().formatException(ei)  # type: ignore[arg-type]
 
 
+def count(number: int, noun: str) -> str:
+    """'1 action', '2 actions'"""
+    return f'{number} {noun}{"" if number == 1 else "s"}'
+
+
 def format_error(error: BaseException) -> str:
     """The traceback as Python prints it, less the frames of apiphant and of the import system."""
     shown = traceback.TracebackException.from_exception(error)

@@ -1,6 +1,7 @@
 """Find a product: a Python package with an `api` package in it."""
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,3 +64,9 @@ def add_to_path(product: Product) -> None:
     found = [Path(place) for place in (spec.submodule_search_locations or []) if spec] if spec else []
     if product.path not in found:
         raise ProductError(f'{product.name!r} is hidden by another module of that name: {spec.origin if spec else "nowhere"}')
+
+
+def state_path(product: Product, base: str | None = None) -> Path:
+    """Where to keep what belongs to a product and its user: below `base`, XDG_STATE_HOME or ~/.local/state. Nothing is made there."""
+    folder = Path(base or os.environ.get('XDG_STATE_HOME') or Path.home() / '.local' / 'state')
+    return folder / 'apiphant' / '-'.join(product.path.parts[1:])

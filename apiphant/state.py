@@ -6,9 +6,8 @@ import json
 import logging
 import os
 import time
-from pathlib import Path
 
-from .product import Product, ProductError
+from .product import Product, ProductError, state_path
 
 FRESH = 15.0  # seconds for which a tick shows that the runner is alive
 
@@ -19,8 +18,7 @@ class State:
     """A folder of one product. Raises ProductError where it cannot be made."""
 
     def __init__(self, product: Product, folder: str | None = None) -> None:
-        base = Path(folder or os.environ.get('XDG_STATE_HOME') or Path.home() / '.local' / 'state')
-        self.folder = base / 'apiphant' / '-'.join(product.path.parts[1:])
+        self.folder = state_path(product, folder)
         self._runs = self.folder / 'last-runs.json'
         self._tick = self.folder / 'tick'
         self._lock = -1

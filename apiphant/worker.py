@@ -244,7 +244,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def _say_serving(self) -> None:
         if self.age == 1:
             place = address.of(self.sockets[0].sock).url.replace('http:', 'https:' if self.cfg.is_ssl else 'http:')
-            actions, workers = count(len(self.wsgi.routes), 'action'), count(self.cfg.workers, 'worker')
+            actions, workers = logs.count(len(self.wsgi.routes), 'action'), logs.count(self.cfg.workers, 'worker')
             log.info('Serving %s: %s on %s, %s', self.app.product.name, actions, place, workers)
 
     def _wait(self) -> None:
@@ -289,8 +289,3 @@ def _leave_after(master: int) -> None:
         sleep(1.0)
     sleep(QUICK)
     os._exit(1)
-
-
-def count(number: int, noun: str) -> str:
-    """'1 action', '2 actions'"""
-    return f'{number} {noun}{"" if number == 1 else "s"}'

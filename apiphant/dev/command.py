@@ -5,7 +5,6 @@
 """
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -18,7 +17,8 @@ from urllib.parse import quote
 from ..describe import Description, hint
 from ..routing import ACTIONS
 from .effect import Ask, Call, Do, Edit, Effect, Open, Save, Show, Use, Watch
-from .pipeline import split
+from .pipeline import split, split_python
+from .reply import json_text
 from .request_text import BadText, parse
 from .routes import Routes
 
@@ -59,11 +59,11 @@ def interpret(line: str, state: State) -> Effect:
     """The effect of a line; None of an empty one. Raises BadLine."""
     text = line
     try:
-        text, output = (line, '') if first_word(line)[0] == 'edit' else split(line)
+        text, output = SPLITS.get(first_word(line)[0], split)(line)
         word, rest = first_word(text)
         if not word:
             return None
-        effect = COMMANDS[word].act(rest, state) if word in COMMANDS else _refuse(word)
+        effect = _act(COMMANDS[word], rest, state) if word in COMMANDS else _refuse(word)
     except BadText as error:
         raise BadLine(str(error.within(line, line.rfind(error.whole, 0, len(text))))) from None
     if not output:
@@ -71,6 +71,12 @@ def interpret(line: str, state: State) -> Effect:
     if isinstance(effect, (Call, Show, Ask)):
         return replace(effect, output=output)
     raise BadLine(f'{word} prints nothing that {output!r} could take')
+
+
+def _act(command: Command, rest: str, state: State) -> Effect:
+    if rest and not command.arguments:
+        raise BadLine(f'{command.name} takes nothing after it, not {rest!r}')
+    return command.act(rest, state)
 
 
 def first_word(text: str) -> tuple[str, str]:
@@ -135,17 +141,12 @@ def _curl(rest: str, state: State) -> Show:
     call = _last(state)
     path, socket = quote(call.path), state.url.removeprefix('unix:')
     where = [state.url + path] if socket == state.url else ['--unix-socket', socket, f'http://localhost{path}']
-    return Show(shlex.join(['curl', '-X', 'POST', '-d', _json(call.request), *where]))
-
-
-def _json(value: Any, indent: int | None = None) -> str:
-    """That can be written: halves of surrogate pairs stay escapes."""
-    return json.dumps(value, indent=indent, ensure_ascii=False).encode('utf-8', 'backslashreplace').decode()
+    return Show(shlex.join(['curl', '-X', 'POST', '-d', json_text(call.request), *where]))
 
 
 def line_of(call: Call) -> str:
     """The call as it could be typed, with its request as indented JSON."""
-    request = _json(call.request, 2) if call.request else ''
+    request = json_text(call.request, 2) if call.request else ''
     return f'{call.action} {call.target} {request}'.rstrip()
 
 
@@ -255,38 +256,26 @@ def _do(what: str, rest: str, state: State) -> Do:
     return Do(what)
 
 
-def _plainly(name: str, act: Callable[[str, State], Effect]) -> Callable[[str, State], Effect]:
-    """Of a command that takes nothing."""
-    def acting(rest: str, state: State) -> Effect:
-        if rest:
-            raise BadLine(f'{name} takes nothing after it, not {rest!r}')
-        return act(rest, state)
-    return acting
-
-
-def _command(name: str, arguments: str, text: str, act: Callable[[str, State], Effect]) -> Command:
-    return Command(name, arguments, text, act if arguments else _plainly(name, act))
-
-
 TABLE = (
-    *(_command(action, 'TARGET [REQUEST]', f'call the {action} of a target', partial(_call, action)) for action in ACTIONS),
-    _command('again', '', 'make the last call again', _again),
-    _command('watch', '[CALL]', 'make it again after each reload, and show what changed', _watch),
-    _command('unwatch', '', 'no more of that', lambda rest, state: Watch(None)),
-    _command('edit', '[LINE]', 'edit a line, or the last call, in $EDITOR', _edit),
-    _command('curl', '', 'the last call as a curl command', _curl),
-    _command('save', '', 'write the last call and its answer into api/test.py', _save),
-    _command('use', 'VERSION', 'call this version from now on', _use),
-    _command('routes', '[TEXT]', 'what can be called', _routes),
-    _command('py', 'EXPRESSION', 'evaluate Python in the live app; _ is the last answer', _py),
-    _command('tasks', '', 'the background tasks', partial(_ask, 'tasks')),
-    _command('run', 'TASK', 'run a background task once', _run),
-    _command('log', 'LEVEL', f'what is logged from now on: {", ".join(LEVELS)}', _log),
-    _command('open', '[FILE[:LINE]]', 'open a file, or where the last traceback ended, in $EDITOR', _open),
-    _command('restart', '', 'start a new app process; it takes over when it is ready', partial(_do, 'restart')),
-    _command('clear', '', 'clear the screen', partial(_do, 'clear')),
-    _command('help', '[TOPIC]', 'all this, or more about a command, a target or an action', _help),
-    _command('quit', '', 'leave, as Ctrl-D does', partial(_do, 'quit')),
+    *(Command(action, 'TARGET [REQUEST]', f'call the {action} of a target', partial(_call, action)) for action in ACTIONS),
+    Command('again', '', 'make the last call again', _again),
+    Command('watch', '[CALL]', 'make it again after each reload, and show what changed', _watch),
+    Command('unwatch', '', 'no more of that', lambda rest, state: Watch(None)),
+    Command('edit', '[LINE]', 'edit a line, or the last call, in $EDITOR', _edit),
+    Command('curl', '', 'the last call as a curl command', _curl),
+    Command('save', '', 'write the last call and its answer into api/test.py', _save),
+    Command('use', 'VERSION', 'call this version from now on', _use),
+    Command('routes', '[TEXT]', 'what can be called', _routes),
+    Command('py', 'EXPRESSION', 'evaluate Python in the live app; _ is the last answer, > is Python', _py),
+    Command('tasks', '', 'the background tasks', partial(_ask, 'tasks')),
+    Command('run', 'TASK', 'run a background task once', _run),
+    Command('log', 'LEVEL', f'what is logged from now on: {", ".join(LEVELS)}', _log),
+    Command('open', '[FILE[:LINE]]', 'open a file, or where the last traceback ended, in $EDITOR', _open),
+    Command('restart', '', 'start a new app process; it takes over when it is ready', partial(_do, 'restart')),
+    Command('clear', '', 'clear the screen', partial(_do, 'clear')),
+    Command('help', '[TOPIC]', 'all this, or more about a command, a target or an action', _help),
+    Command('quit', '', 'leave, as Ctrl-D does', partial(_do, 'quit')),
 )
 COMMANDS = {command.name: command for command in TABLE}
+SPLITS: dict[str, Callable[[str], tuple[str, str]]] = {'py': split_python, 'edit': lambda line: (line, '')}  # of all others: split
 COMMANDS['exit'] = COMMANDS['quit']

@@ -12,13 +12,14 @@ import termios
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from difflib import unified_diff
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ..product import Product
+from ..logs import count
+from ..product import Product, state_path
 from ..routing import ACTIONS
 from . import highlight, pipeline
 from .command import BadLine, first_word, may_be_kept
@@ -28,6 +29,7 @@ from .prompt import DumbReader, Reader, Screen
 from .reply import CallError, Reply
 from .request_text import BadText, is_unfinished, problem
 from .session import Session, is_colour, started
+from .signals import handled
 
 EDITOR = 'vi'
 EARLIER = 20  # values kept for each key
@@ -210,12 +212,12 @@ class LineAdvice:
         return complete(text, self._session.state, self._console.earlier)
 
     def problem(self, text: str) -> tuple[str, int] | None:
-        request = _request_in(text)
+        request, start = _request_in(text)
         found = problem(request, self._session.state.last(request))
-        return (found.text, len(pipeline.split(text)[0].rstrip()) - len(request) + found.position) if found else None
+        return (found.text, start + found.position) if found else None
 
     def is_unfinished(self, text: str) -> bool:
-        return is_unfinished(_request_in(text))
+        return is_unfinished(_request_in(text)[0])
 
     def may_be_kept(self, text: str) -> bool:
         return may_be_kept(text)
@@ -224,26 +226,23 @@ class LineAdvice:
         session, supervisor = self._session, self._session.supervisor
         others = max(0, supervisor.served - self._console.served)
         broken = f'{len(supervisor.broken)} broken' if supervisor.broken else ''
-        actions = _count(len(supervisor.routes.paths), 'action') if supervisor.ready.is_set() else 'starting'
+        actions = count(len(supervisor.routes.paths), 'action') if supervisor.ready.is_set() else 'starting'
         parts = [session.product.name, broken, session.version, session.address.url, actions, supervisor.last_reload,
-                 f'{_count(others, "call")} by others' if others else '']
+                 f'{count(others, "call")} by others' if others else '']
         return ' | '.join(part for part in parts if part)
 
 
-def _count(number: int, noun: str) -> str:
-    return f'{number} {noun}{"" if number == 1 else "s"}'
-
-
-def _request_in(text: str) -> str:
-    """The request in a line, without what its answer goes to; '' if there is none."""
+def _request_in(text: str) -> tuple[str, int]:
+    """The request in a line, without what its answer goes to, and where it begins; '' if there is none."""
     try:
-        line, _ = pipeline.split(text)
+        line = pipeline.split(text)[0].rstrip()
     except BadText:
-        return ''
+        return '', 0
     word, rest = first_word(line)
     if word == 'watch':
         word, rest = first_word(rest)
-    return first_word(rest)[1] if word in ACTIONS else ''
+    request = first_word(rest)[1] if word in ACTIONS else ''
+    return request, len(line) - len(request)
 
 
 def _text_of(reply: Reply) -> str:
@@ -258,24 +257,19 @@ def _changes(before: str, after: str) -> list[str]:
 
 def history_file(product: Product) -> str:
     """One a product, for its user only."""
-    state = Path(os.environ.get('XDG_STATE_HOME') or Path.home() / '.local' / 'state')
-    path = state / 'apiphant' / ('-'.join(product.path.parts[1:]) + '.history')
+    folder = state_path(product)
+    path = folder.with_name(f'{folder.name}.history')
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600)
     return str(path)
 
 
-@contextmanager
-def _interrupts(session: Session) -> Iterator[None]:
+def _interrupts(session: Session) -> AbstractContextManager[None]:
     """Ctrl-C goes to everybody in the terminal; while a debugger has it, it is the debugger's."""
     def interrupt(number: int, frame: FrameType | None) -> None:
         if not session.supervisor.is_lent:
             raise KeyboardInterrupt
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return handled(interrupt, signal.SIGINT)
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from pygments.styles import get_style_by_name
 from pygments.token import Keyword, Name, Number, Operator, String, Text, Token
 from pygments.util import ClassNotFound
 
+from ..logs import count
 from ..routing import ACTIONS
-from .reply import Reply
+from .reply import Reply, json_text
 
 LARGE = 256 * 1024  # bytes
 SHOWN = 4096
@@ -110,10 +111,9 @@ def body(content: bytes, is_colour: bool) -> str:
         return f'{content[:SHOWN].decode("utf-8", "replace")}\n... {_size(len(content) - SHOWN)} more; try | less or > file'
     text = content.decode('utf-8', 'replace')
     try:
-        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        text = json_text(json.loads(text), indent=2)
     except (ValueError, RecursionError):
         return text
-    text = text.encode('utf-8', 'backslashreplace').decode()
     return highlight(text, JsonLexer(), _formatter()).rstrip('\n') if is_colour else text
 
 
@@ -121,8 +121,8 @@ def _duration(seconds: float) -> str:
     return f'{seconds * 1000:.1f} ms' if seconds < 1 else f'{seconds:.2f} s'
 
 
-def _size(count: int) -> str:
-    return f'{count} byte{"" if count == 1 else "s"}' if count < 10_000 else f'{count / 1000:.0f} kB'
+def _size(number: int) -> str:
+    return count(number, 'byte') if number < 10_000 else f'{number / 1000:.0f} kB'
 
 
 class Painter:

@@ -1,17 +1,17 @@
 """Where the output of a line goes: | jq .a, > file, >> file. Finds the shell command and feeds it; knows no calls and no terminal."""
 from __future__ import annotations
 
+import ast
 import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from .bad_text import BadText
 from .request_text import json_end
+from .signals import handled
 
-__all__ = ['BadText', 'feed', 'split']
+__all__ = ['BadText', 'feed', 'split', 'split_python']
 
 # Quotes and brackets count where a request may have them, so that the ones in a=it's and a=[x are plain text.
 MARK = re.compile(r"""
@@ -19,13 +19,30 @@ MARK = re.compile(r"""
     | (?:\A|(?<=[\s=@\[]))(?P<quoted>"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|'[^']*+'?+)
     | (?:\A|(?<=\s)|(?<=:=))(?P<json>[{\[])
 """, re.DOTALL | re.VERBOSE)
+BAR = re.compile(r'(?<=\s)\|(?=\s|\Z)')
 NEXT = {'|': 'A command comes next: | jq .', '>': 'A file comes next: > answer.json', '>>': 'A file comes next: >> answers.json'}
 PATIENCE = 1.0  # seconds for a command to end by itself
 
 
 def split(line: str) -> tuple[str, str]:
     """The line, and the shell command that its output goes to, '' for none. Raises BadText."""
-    match = _pipe(line)
+    return _cut(line, _pipe(line))
+
+
+def split_python(line: str) -> tuple[str, str]:
+    """The same of py EXPRESSION, where > and >> are Python's, and so is a | with an unfinished piece of Python before it. Raises BadText."""
+    return _cut(line, next((match for match in BAR.finditer(line) if _is_python(line[:match.start()].split(maxsplit=1)[-1])), None))
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def _cut(line: str, match: re.Match[str] | None) -> tuple[str, str]:
     if not match:
         return line, ''
     rest = line[match.end():].strip()
@@ -52,7 +69,8 @@ def _is_passable(command: str) -> bool:
 
 def feed(command: str, data: bytes, *, stdout: int | None = None) -> int:
     """Run a shell command with the data on its standard input; its exit status, negative for a signal. It need not read the data."""
-    with _interrupts_noted() as interrupts:
+    interrupts: list[int] = []  # Ctrl-C could come when there is a child, and nobody knows of it yet
+    with handled(lambda number, frame: interrupts.append(number), signal.SIGINT):
         child = subprocess.Popen(['sh', '-c', command], stdin=subprocess.PIPE, stdout=stdout, bufsize=0)
     try:
         if interrupts:
@@ -62,17 +80,6 @@ def feed(command: str, data: bytes, *, stdout: int | None = None) -> int:
     except BaseException:
         _end(child)
         raise
-
-
-@contextmanager
-def _interrupts_noted() -> Iterator[list[int]]:
-    """Ctrl-C in this block raises nothing: it could come when there is a child, and nobody knows of it yet."""
-    interrupts: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
-    try:
-        yield interrupts
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _write(child: subprocess.Popen[bytes], data: bytes) -> None:

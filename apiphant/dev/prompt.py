@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Protocol
 
@@ -33,6 +33,7 @@ from prompt_toolkit.validation import ValidationError, Validator
 
 from . import highlight
 from .completion import Candidate
+from .signals import handled
 
 REDRAW = 0.03  # seconds between two batches of lines above the prompt
 TICK = 1.0  # seconds between two looks at what the toolbar says
@@ -288,8 +289,7 @@ def _style() -> BaseStyle:
     return merge_styles([style_from_pygments_cls(highlight.style()), STYLE])
 
 
-@contextmanager
-def _leaving_by_signal(prompt: PromptSession[str]) -> Iterator[None]:
+def _leaving_by_signal(prompt: PromptSession[str]) -> AbstractContextManager[None]:
     """SIGTERM and SIGHUP end the prompt from inside its loop, so that it puts the terminal back."""
     def leave(number: int, frame: FrameType | None) -> None:
         error = SystemExit(128 + number)
@@ -297,9 +297,4 @@ def _leaving_by_signal(prompt: PromptSession[str]) -> Iterator[None]:
             prompt.app.loop.call_soon_threadsafe(lambda: prompt.app.exit(exception=error))
         else:
             raise error
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return handled(leave, signal.SIGTERM, signal.SIGHUP)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from ..logs import count
 from .loader import Attempt
 from .tree import Tree
 
@@ -39,7 +40,7 @@ class Reporter:
     def say_reloaded(self, saved: Iterable[str], along: Iterable[str], number: int, milliseconds: float) -> None:
         """`saved` are files and modules that changed, `along` modules that were imported anew with them."""
         parts = [self._list(names) for names in (saved, along) if names]
-        log.info('Reloaded %d module%s in %.0f ms: %s', number, '' if number == 1 else 's', milliseconds, ' -> '.join(parts))
+        log.info('Reloaded %s in %.0f ms: %s', count(number, 'module'), milliseconds, ' -> '.join(parts))
 
     def say_held(self, name: str, seconds: float) -> None:
         if seconds > STALL:

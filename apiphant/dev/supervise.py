@@ -68,7 +68,7 @@ class Supervisor:
         self._numbers = count()
         self._restarting = threading.Lock()
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: an app that starts has no handler yet, and should not die of it
-        self._keep(App(product, listener, write, lender is not None))
+        self._keep(self._start())
 
     def look(self, saved: Iterable[str]) -> None:
         """The tree may have changed; these paths were saved whole."""
@@ -114,7 +114,7 @@ class Supervisor:
 
     def _restart(self) -> None:
         with self._restarting:
-            app = App(self._product, self._listener, self._write, self._lender is not None)
+            app = self._start()
             message = next((message for message in app.channel if 'ready' in message), None)
             if message is None:
                 self._say(f'The new app process {app.wait()} while it started. The one before goes on.')
@@ -126,6 +126,9 @@ class Supervisor:
                 self._keep(app)
                 self._receive(message)
                 before.leave()
+
+    def _start(self) -> App:
+        return App(self._product, self._listener, self._write, self._lender is not None)
 
     def _keep(self, app: App) -> None:
         with self._has_answer:
@@ -193,7 +196,7 @@ class Supervisor:
         else:
             self._say(f'The app process {how}. Starting it again.')
         if not self._leaving:
-            self._keep(App(self._product, self._listener, self._write, self._lender is not None))
+            self._keep(self._start())
 
     def _check_answer(self, app: App) -> None:
         self._answered.clear()
