@@ -20,7 +20,7 @@ LAYERS = [
     ['connection'],
     ['wsgi', 'runner', 'access'],
     ['app', 'http1'],
-    ['routing', 'test', 'address', 'options'],
+    ['routing', 'test', 'address', 'options', 'takeover'],
     ['scheduler'],
     ['state', 'tasks', 'engine', 'masking'],
     ['product', 'schedule', 'alarm'],
