@@ -10,7 +10,7 @@ LAYERS = [
     ['dev.app_process', 'dev.session', 'dev.console', 'dev.script', 'dev.prompt'],
     ['dev.reload', 'dev.supervise', 'dev.watch', 'dev.highlight', 'dev.completion', 'dev.client', 'dev.stage', 'dev.loader', 'dev.graph', 'dev.tree', 'dev.control', 'dev.client', 'dev.command',
      'dev.plan', 'dev.report', 'dev.unload', 'dev.observe', 'dev.greenlets', 'dev.fixed',
-     'dev.debug', 'dev.evaluate', 'dev.calls', 'dev.routes', 'dev.record', 'dev.pipeline', 'dev.request_text', 'dev.bad_text', 'dev.reply_path', 'dev.request_tree', 'dev.reply', 'dev.effect', 'dev.signals'],
+     'dev.debug', 'dev.evaluate', 'dev.calls', 'dev.routes', 'dev.record', 'dev.pipeline', 'dev.request_text', 'dev.bad_text', 'dev.reply_path', 'dev.request_tree', 'dev.reply', 'dev.effect', 'dev.signals', 'dev.table'],
     ['cluster', 'cluster_app', 'cluster_beat', 'cluster_lock', 'cluster_watch', 'cluster_worker'],
     ['check'],
     ['server', 'background', 'describe'],
