@@ -101,7 +101,7 @@ def _dev(words: list[str]) -> int:
 
 
 def _new(words: list[str]) -> int:
-    parser = _parser('apiphant new', 'Make a product to begin with: an API with tests, and what it takes to deploy it.')
+    parser = _parser('apiphant new', 'Make a product: an API with tests, and what it takes to deploy it. The last part of its path is its name.')
     return _run(_plain, 'scaffold:new', parser.parse_args(words).product)
 
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -93,7 +94,7 @@ def test_health_tells_release(shop, tmp_path):
 def commands(tmp_path):
     """The environment of a shell that finds `apiphant` and the Python that it is installed for."""
     (tmp_path / 'bin').mkdir()
-    write_tree(tmp_path / 'bin', {'apiphant': f'#!/bin/sh\nexec {sys.executable} -m apiphant.cli "$@"\n'})
+    write_tree(tmp_path / 'bin', {'apiphant': f'#!{sys.executable}\nimport sys\nsys.path[0] = {str(ROOT)!r}\nfrom apiphant.cli import main\nsys.exit(main())\n'})
     (tmp_path / 'bin/apiphant').chmod(0o755)
     return clean_environment(PATH=f'{tmp_path}/bin:{os.environ["PATH"]}', PYTHON=sys.executable)
 
@@ -145,18 +146,24 @@ def test_prints_files_and_next(tmp_path, commands):
     assert max(map(len, lines)) <= 100
 
 
-def test_next_can_be_typed(tmp_path, commands):
-    """Also from a bare checkout, where no shell finds `apiphant`."""
-    elsewhere = {**commands, 'PATH': '/usr/bin:/bin'}
-    for program, env in (('apiphant', commands), (str(tmp_path / 'bin/apiphant'), elsewhere)):
-        if env is elsewhere and shutil.which('apiphant', path=env['PATH']):
-            continue
-        done = subprocess.run([sys.executable, '-c', 'import sys; from apiphant.cli import main; sys.argv = sys.argv[1:]; sys.exit(main())', program, 'new', f'shop{len(program)}'],
-                              capture_output=True, text=True, cwd=tmp_path, env={**env, 'PYTHONPATH': str(ROOT)}, timeout=DEADLINE, check=True)
-        command = done.stdout.splitlines()[-1].strip()
-        assert command == f'{program} dev shop{len(program)}'
-        called = subprocess.run(f'{command} 127.0.0.1:0 -c "read health"', shell=True, capture_output=True, text=True, cwd=tmp_path, env={**env, 'PYTHONPATH': str(ROOT)}, timeout=DEADLINE, check=True)
-        assert called.stdout == '{"status":"ok","release":""}\n'
+def test_long_folder_wraps():
+    names = [f'file-{number}.conf' for number in range(12)]
+    text = scaffold.listing([*map(Path, names), Path('nginx/a.conf')], 'shop')
+    assert text.split() == ['shop/', *names, 'shop/nginx/', 'a.conf']
+    assert [line[:15].rstrip() for line in text.splitlines()] == ['  shop/', '', '  shop/nginx/']
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize('path', ['', '/usr/bin:/bin'])
+def test_next_can_be_typed(tmp_path, commands, path):
+    """Also where no shell finds `apiphant`, as in a bare checkout."""
+    env = {**commands, 'PATH': path or commands['PATH']}
+    program = tmp_path / 'bin/apiphant'
+    made = subprocess.run([program, 'new', 'shop'], capture_output=True, text=True, cwd=tmp_path, env=env, timeout=DEADLINE, check=True)
+    command = made.stdout.splitlines()[-1].strip()
+    assert command == f'{program if path else "apiphant"} dev shop'
+    called = subprocess.run(f'{command} 127.0.0.1:0 -c "read health"', shell=True, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=DEADLINE, check=True)
+    assert called.stdout == '{"status":"ok","release":""}\n'
 
 
 def test_called_like_a_command(tmp_path):
@@ -219,25 +226,24 @@ def test_unwritable_parent(tmp_path):
     tmp_path.chmod(0o755)
 
 
-def slow(tmp_path, before, *words):
-    """`apiphant new shop` that does something before it moves the folder to its place."""
-    source = f'''
-import sys, time, os
+def before_move(tmp_path, what):
+    """`apiphant new shop` that does something when all is copied, before the folder is moved to its place."""
+    return Program('-c', f'''
+import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from apiphant import cli, scaffold
 copy = scaffold._copy
-def _copy(source, made):
+def copy_and_more(source, made):
     files = copy(source, made)
-    {before}
+    {what}
     return files
-scaffold._copy = _copy
+scaffold._copy = copy_and_more
 sys.exit(cli.main(['new', 'shop']))
-'''
-    return Program('-c', source, cwd=tmp_path)
+''', cwd=tmp_path)
 
 
 def test_interrupted(tmp_path):
-    with slow(tmp_path, 'print("copied", flush=True); time.sleep(60)') as program:
+    with before_move(tmp_path, 'print("copied", flush=True); time.sleep(60)') as program:
         program.wait_for_line('copied')
         assert [path.name.startswith('.shop-') for path in tmp_path.iterdir()] == [True]
         assert program.end(signal.SIGINT) == 130
@@ -247,7 +253,7 @@ def test_interrupted(tmp_path):
 
 @pytest.mark.parametrize('other', ['os.mkdir("shop")', 'os.symlink("nothing", "shop")', 'open("shop", "w").close()'])
 def test_somebody_faster(tmp_path, other):
-    with slow(tmp_path, other) as program:
+    with before_move(tmp_path, other) as program:
         assert program.wait() == 1
     assert program.lines == ['apiphant: cannot make shop: file exists']
     assert os.listdir(tmp_path) == ['shop']
