@@ -16,9 +16,10 @@ from gevent.monkey import is_module_patched
 from . import address, logs, options, product, takeover
 from .address import Address, AddressError
 from .app import Application, raw_environ, raw_response
+from .arbiter import Service
 from .options import BadOption
 from .takeover import Former
-from .worker import Service, load, try_import
+from .worker import load, try_import
 
 __all__ = ('application', 'raw_environ', 'raw_response', 'serve')
 

@@ -14,6 +14,7 @@ LAYERS = [
     ['cluster', 'cluster_app', 'cluster_beat', 'cluster_lock', 'cluster_watch', 'cluster_worker'],
     ['check', 'scaffold'],
     ['server', 'background', 'describe'],
+    ['arbiter'],
     ['worker'],
     ['acceptor'],
     ['tls'],

@@ -1,0 +1,185 @@
+"""The master process: gunicorn's arbiter, and the service that it keeps workers of.
+
+What differs from gunicorn: code that cannot be imported never ends a service that runs. A HUP tries the import in a
+process of its own first, and a worker that cannot start later waits and is tried again. The old workers serve until all
+new ones do, and a master whose program has moved becomes the new one in place.
+"""
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from mmap import mmap
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter as GunicornArbiter
+from gunicorn.errors import HaltServer
+from gunicorn.glogging import Logger as GunicornLogger
+
+from . import logs
+from .app import Application
+from .options import OPTIONS, BadOption
+from .product import Product
+from .takeover import Former, Program
+from .worker import QUICK, Worker, load, try_import
+
+FOREVER = 3600.0  # seconds
+BOARD = 4096  # workers at a time, and then some
+
+log = logging.getLogger(__name__)
+
+
+class Service(BaseApplication):  # type: ignore[misc]
+    """A product for gunicorn, with our options and the descriptor to listen on."""
+
+    def __init__(self, found: Product, descriptor: int, options: dict[str, Any], former: Former) -> None:
+        self.product = found
+        self.options = options
+        self.former = former
+        self.program = Program()
+        self._descriptor = descriptor
+        self._board = mmap(-1, BOARD)  # shared by all processes: 1 for each worker, by age, that has the product imported; the first one for any
+        self._board[0] = bool(former)
+        super().__init__()
+
+    @property
+    def has_served(self) -> bool:
+        """Whether some worker ever had the product imported."""
+        return self._board[0] != 0
+
+    def note(self, age: int, serves: bool) -> None:
+        """Of the worker of that age."""
+        self._board[1 + age % (BOARD - 1)] = serves
+        self._board[0] |= serves
+
+    def serves(self, age: int) -> bool:
+        return self._board[1 + age % (BOARD - 1)] != 0
+
+    def load_config(self) -> None:
+        settings = {option.gunicorn: self.options[option.key] for option in OPTIONS if option.gunicorn}
+        fixed = {'bind': f'fd://{self._descriptor}', 'worker_class': Worker, 'logger_class': Logger, 'control_socket_disable': True}
+        for name, value in {**settings, **fixed}.items():
+            if value is not None:
+                self.cfg.set(name, value)
+
+    def load(self) -> Application:
+        return Application(load(self.product))
+
+    def run(self) -> None:
+        try:
+            Arbiter(self).run()
+        except RuntimeError as error:  # gunicorn's word for a pid file that is in use
+            raise BadOption(str(error)) from None
+
+
+class Logger(GunicornLogger):  # type: ignore[misc]
+    """gunicorn's own words are for debugging; warnings and errors look like ours."""
+
+    error_fmt = logs.FORMAT
+    datefmt = None
+
+    def _set_handler(self, log: Any, output: str | None, fmt: logging.Formatter, stream: Any = None) -> None:
+        super()._set_handler(log, output, fmt, stream)
+        handler = self._get_gunicorn_handler(log)
+        if output == '-' and handler:
+            log.handlers.remove(handler)
+            handler = logs.Stream(handler.stream)
+            handler.setFormatter(fmt)
+            handler._gunicorn = True  # type: ignore[attr-defined]
+            log.addHandler(handler)
+
+    def info(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        self.debug(msg, *args, **kwargs)
+
+
+class Arbiter(GunicornArbiter):  # type: ignore[misc]
+    """The master process."""
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())  # those that came while one program became another
+
+    def reload(self) -> None:
+        if self.app.program.has_moved:
+            self._become()
+        elif self._can_import():
+            log.info('Starting workers with the new code')
+            super().reload()
+        else:
+            log.error('The new code cannot be imported: the workers go on with the old')
+
+    def _become(self) -> None:
+        """The program of the place that the command leads to now, if it can serve."""
+        if not self.app.program.can_start(self.timeout or FOREVER):
+            log.error('The new program cannot serve the product: the old one goes on, with its workers')
+            return
+        log.info('Becoming the new program, %s', self.app.program.command[0])
+        try:
+            self.app.program.become(self.LISTENERS[0].fileno(), {*self.WORKERS, *self.app.former})
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+            log.error('The new program cannot be run: %s', error)
+
+    def _can_import(self) -> bool:
+        """Try it in a process of its own, which is ended if it takes longer than a worker may."""
+        pid = os.fork()
+        if not pid:
+            try_import(self.app.product)
+        end = time.monotonic() + (self.timeout or FOREVER)
+        while time.monotonic() < end:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                return status == 0
+            time.sleep(0.02)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return False
+
+    def manage_workers(self) -> None:
+        """The old ones are told to stop when all new ones serve."""
+        end = time.monotonic() + (self.timeout or FOREVER)
+        while len(self.WORKERS) > self.num_workers and not self._newest_serve() and time.monotonic() < end:
+            self.reap_workers()
+            time.sleep(0.02)
+        super().manage_workers()
+        if self._newest_serve():
+            self.app.former.stop(self.cfg.graceful_timeout)
+        self.app.former.reap()
+
+    def _newest_serve(self) -> bool:
+        newest = sorted(worker.age for worker in self.WORKERS.values())[-self.num_workers:]
+        return len(newest) == self.num_workers and all(map(self.app.serves, newest))
+
+    def spawn_worker(self) -> int:
+        """Signals wait while there is nobody in the new process to take them."""
+        self.app.note(self.worker_age + 1, False)
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.SIGNALS)
+        try:
+            return super().spawn_worker()  # type: ignore[no-any-return]
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
+
+    def stop(self, graceful: bool = True) -> None:
+        self.app.former.stop(self.cfg.graceful_timeout if graceful else QUICK)
+        self._stop(graceful)
+        while self.app.former:
+            self.reap_workers()
+            self.app.former.reap()
+            time.sleep(0.02)
+
+    def _stop(self, graceful: bool) -> None:
+        """To the end, also when a worker that could not start is found on the way, or the file of a unix socket is gone."""
+        while True:
+            try:
+                return super().stop(graceful)  # type: ignore[no-any-return]
+            except HaltServer:
+                continue
+            except FileNotFoundError:
+                self.LISTENERS: list[Any] = []
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        if exit_status:
+            self.log.error_log.setLevel(logging.CRITICAL)  # the worker has said why
+        super().halt(None, 1 if exit_status else 0)
