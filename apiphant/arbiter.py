@@ -28,6 +28,8 @@ from .worker import QUICK, Worker, load, try_import
 FOREVER = 3600.0  # seconds
 BOARD = 4096  # workers at a time, and then some
 
+IRRELEVANT = {signal.SIGCHLD, signal.SIGHUP, GunicornArbiter.WAKEUP_REQUEST}  # to a master that becomes another program
+
 log = logging.getLogger(__name__)
 
 
@@ -97,30 +99,44 @@ class Logger(GunicornLogger):  # type: ignore[misc]
 class Arbiter(GunicornArbiter):  # type: ignore[misc]
     """The master process."""
 
+    _is_to_become = False
+
     def init_signals(self) -> None:
         super().init_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())  # those that came while one program became another
 
     def reload(self) -> None:
         if self.app.program.has_moved:
-            self._become()
+            self._is_to_become = True
         elif self._can_import():
             log.info('Starting workers with the new code')
             super().reload()
         else:
             log.error('The new code cannot be imported: the workers go on with the old')
 
-    def _become(self) -> None:
+    def _try_to_become(self) -> None:
         """The program of the place that the command leads to now, if it can serve."""
+        self._is_to_become = False
         if not self.app.program.can_start(self.timeout or FOREVER):
             log.error('The new program cannot serve the product: the old one goes on, with its workers')
             return
-        log.info('Becoming the new program, %s', self.app.program.command[0])
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            self.app.program.become(self.LISTENERS[0].fileno(), {*self.WORKERS, *self.app.former})
+            self._become()
         except OSError as error:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
             log.error('The new program cannot be run: %s', error)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+
+    def _become(self) -> None:
+        """Unless this one was told something meanwhile, which it does before that."""
+        told = [self.SIG_QUEUE.get_nowait() for _ in range(self.SIG_QUEUE.qsize())]
+        if {*told} <= IRRELEVANT:
+            log.info('Becoming the new program, %s', self.app.program.command[0])
+            self.app.program.become(self.LISTENERS[0].fileno(), {*self.WORKERS, *self.app.former})
+        self._is_to_become = True
+        for number in told:
+            self.SIG_QUEUE.put_nowait(number)
 
     def _can_import(self) -> bool:
         """Try it in a process of its own, which is ended if it takes longer than a worker may."""
@@ -138,7 +154,9 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         return False
 
     def manage_workers(self) -> None:
-        """The old ones are told to stop when all new ones serve."""
+        """The old ones are told to stop when all new ones serve. Called when all signals that came have been heard."""
+        if self._is_to_become:
+            self._try_to_become()
         end = time.monotonic() + (self.timeout or FOREVER)
         while len(self.WORKERS) > self.num_workers and not self._newest_serve() and time.monotonic() < end:
             self.reap_workers()

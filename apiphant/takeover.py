@@ -41,8 +41,7 @@ class Program:
             return False
 
     def become(self, listener: int, workers: Iterable[int]) -> NoReturn:
-        """Signals that come meanwhile wait until the new program takes them: it should unblock them. Raises OSError."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        """The caller blocks all signals, so that they wait until the new program takes them: it should unblock them. Raises OSError."""
         os.set_inheritable(listener, True)
         os.execve(self.command[0], self.command, {**os.environ, VARIABLE: ' '.join(map(str, (listener, *workers)))})
 

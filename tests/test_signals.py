@@ -239,7 +239,7 @@ def change(product, text):
 
 def test_hup_serves_new_code(server, product):
     old = workers_of(server)
-    connection = start_slow(server, 2)
+    connection = start_slow(server, 3)
     with Poller(lambda: server.post(READ)) as poller:
         wait_for(lambda: len(poller.answers) > 20)
         change(product, 'VERSION = 22\n')
@@ -348,7 +348,7 @@ def test_moved_program_takes_over(moved, site):
         for name in ('two', 'three', 'one'):
             switch(site, name)
             moved.process.send_signal(signal.SIGHUP)
-            wait_for(lambda name=name: poller.answers[-1]['version'] == name)
+            wait_for(lambda name=name: poller.answers and poller.answers[-1]['version'] == name)
         answer = read_all(connection)
         wait_for(lambda: not old & children(master), 'the old workers to leave')
         assert {answer['parent'] for answer in poller.answers} == {master}
@@ -390,6 +390,16 @@ def test_moved_program_and_term(moved, site):
     moved.process.send_signal(signal.SIGTERM)
     assert read_all(connection).endswith(b'{"version":"slow"}')
     assert moved.wait() == 0
+
+
+@pytest.mark.parametrize('pause', [0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.0])
+def test_moved_program_and_term_at_any_moment(moved, site, pause):
+    switch(site, 'two')
+    moved.process.send_signal(signal.SIGHUP)
+    time.sleep(pause)
+    moved.process.send_signal(signal.SIGTERM)
+    assert moved.wait() == 0
+    assert is_free(moved)
 
 
 def test_moved_program_and_a_worker_that_spins(moved, site):
