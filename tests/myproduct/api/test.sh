@@ -13,7 +13,7 @@ if ! answers; then
     ${APIPHANT:-apiphant} "$(dirname "$here")" 127.0.0.1:8888 &
     server=$!
     trap 'kill "$server" 2>/dev/null && wait "$server" || true' EXIT
-    for attempt in $(seq 100); do
+    for _ in $(seq 100); do
         answers && break
         kill -0 "$server" 2>/dev/null || exit 1
         sleep 0.1
