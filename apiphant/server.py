@@ -13,11 +13,12 @@ from typing import Any
 
 from gevent.monkey import is_module_patched
 
-from . import address, logs, options, product
+from . import address, logs, options, product, takeover
 from .address import Address, AddressError
 from .app import Application, raw_environ, raw_response
 from .options import BadOption
-from .worker import Service, load
+from .takeover import Former
+from .worker import Service, load, try_import
 
 __all__ = ('application', 'raw_environ', 'raw_response', 'serve')
 
@@ -45,8 +46,17 @@ def serve(path: str | Path, listen: str | Address = address.DEFAULT, **given: An
     chosen = options.resolve(given, os.environ)
     _check(chosen)
     logs.setup(level=chosen['log_level'])
-    listener = _inherited(chosen['fd']) if chosen['fd'] is not None else address.listen(address.parse(listen) if isinstance(listen, str) else listen)
-    Service(found, listener.detach(), chosen).run()
+    if takeover.is_trial():
+        try_import(found)
+    taken, workers = takeover.taken_over()
+    Service(found, _listener(listen, chosen['fd']).detach() if taken is None else taken, chosen, Former(workers)).run()
+
+
+def _listener(listen: str | Address, descriptor: int | None) -> socket.socket:
+    """Raises AddressError."""
+    if descriptor is not None:
+        return _inherited(descriptor)
+    return address.listen(address.parse(listen) if isinstance(listen, str) else listen)
 
 
 def _inherited(descriptor: int) -> socket.socket:

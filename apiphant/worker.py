@@ -1,7 +1,8 @@
 """Processes: gunicorn's arbiter, with a worker that serves through our own connections.
 
 What differs from gunicorn: code that cannot be imported never ends a service that runs. A HUP tries the import in a
-process of its own first, and a worker that cannot start later waits and is tried again.
+process of its own first, and a worker that cannot start later waits and is tried again. The old workers serve until all
+new ones do, and a master whose program has moved becomes the new one in place.
 """
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import sys
 import time
 from mmap import mmap
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import gevent
 from gevent import monkey
@@ -33,9 +34,12 @@ from .http1 import Message
 from .options import OPTIONS, BadOption
 from .product import BrokenProduct, Product
 from .routing import Routes
+from .takeover import Former, Program
 
 QUICK = 1.0  # seconds that running requests get on SIGINT
 LEAD = 0.5  # seconds by which a worker cuts its requests before its master cuts the worker
+FOREVER = 3600.0  # seconds
+BOARD = 4096  # workers at a time, and then some
 PAUSE = 1.0  # seconds that a worker that cannot start waits before it leaves, to be tried again
 
 log = logging.getLogger(__name__)
@@ -53,21 +57,28 @@ def load(found: Product) -> Routes:
 class Service(BaseApplication):  # type: ignore[misc]
     """A product for gunicorn, with our options and the descriptor to listen on."""
 
-    def __init__(self, found: Product, descriptor: int, options: dict[str, Any]) -> None:
+    def __init__(self, found: Product, descriptor: int, options: dict[str, Any], former: Former) -> None:
         self.product = found
         self.options = options
+        self.former = former
+        self.program = Program()
         self._descriptor = descriptor
-        self._served = mmap(-1, 1)  # shared by all processes of the service
+        self._board = mmap(-1, BOARD)  # shared by all processes: 1 for each worker, by age, that has the product imported; the first one for any
+        self._board[0] = bool(former)
         super().__init__()
 
     @property
     def has_served(self) -> bool:
         """Whether some worker ever had the product imported."""
-        return self._served[0] != 0
+        return self._board[0] != 0
 
-    @has_served.setter
-    def has_served(self, value: bool) -> None:
-        self._served[0] = value
+    def note(self, age: int, serves: bool) -> None:
+        """Of the worker of that age."""
+        self._board[1 + age % (BOARD - 1)] = serves
+        self._board[0] |= serves
+
+    def serves(self, age: int) -> bool:
+        return self._board[1 + age % (BOARD - 1)] != 0
 
     def load_config(self) -> None:
         settings = {option.gunicorn: self.options[option.key] for option in OPTIONS if option.gunicorn}
@@ -109,19 +120,37 @@ class Logger(GunicornLogger):  # type: ignore[misc]
 class Arbiter(GunicornArbiter):  # type: ignore[misc]
     """The master process."""
 
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())  # those that came while one program became another
+
     def reload(self) -> None:
-        if self._can_import():
+        if self.app.program.has_moved:
+            self._become()
+        elif self._can_import():
             log.info('Starting workers with the new code')
             super().reload()
         else:
             log.error('The new code cannot be imported: the workers go on with the old')
 
+    def _become(self) -> None:
+        """The program of the place that the command leads to now, if it can serve."""
+        if not self.app.program.can_start(self.timeout or FOREVER):
+            log.error('The new program cannot serve the product: the old one goes on, with its workers')
+            return
+        log.info('Becoming the new program, %s', self.app.program.command[0])
+        try:
+            self.app.program.become(self.LISTENERS[0].fileno(), {*self.WORKERS, *self.app.former})
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+            log.error('The new program cannot be run: %s', error)
+
     def _can_import(self) -> bool:
         """Try it in a process of its own, which is ended if it takes longer than a worker may."""
         pid = os.fork()
         if not pid:
-            _try_import(self.app)
-        end = time.monotonic() + (self.timeout or 3600)
+            try_import(self.app.product)
+        end = time.monotonic() + (self.timeout or FOREVER)
         while time.monotonic() < end:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
@@ -131,8 +160,24 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         os.waitpid(pid, 0)
         return False
 
+    def manage_workers(self) -> None:
+        """The old ones are told to stop when all new ones serve."""
+        end = time.monotonic() + (self.timeout or FOREVER)
+        while len(self.WORKERS) > self.num_workers and not self._newest_serve() and time.monotonic() < end:
+            self.reap_workers()
+            time.sleep(0.02)
+        super().manage_workers()
+        if self._newest_serve():
+            self.app.former.stop(self.cfg.graceful_timeout)
+        self.app.former.reap()
+
+    def _newest_serve(self) -> bool:
+        newest = sorted(worker.age for worker in self.WORKERS.values())[-self.num_workers:]
+        return len(newest) == self.num_workers and all(map(self.app.serves, newest))
+
     def spawn_worker(self) -> int:
         """Signals wait while there is nobody in the new process to take them."""
+        self.app.note(self.worker_age + 1, False)
         signal.pthread_sigmask(signal.SIG_BLOCK, self.SIGNALS)
         try:
             return super().spawn_worker()  # type: ignore[no-any-return]
@@ -140,6 +185,14 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
 
     def stop(self, graceful: bool = True) -> None:
+        self.app.former.stop(self.cfg.graceful_timeout if graceful else QUICK)
+        self._stop(graceful)
+        while self.app.former:
+            self.reap_workers()
+            self.app.former.reap()
+            time.sleep(0.02)
+
+    def _stop(self, graceful: bool) -> None:
         """To the end, also when a worker that could not start is found on the way, or the file of a unix socket is gone."""
         while True:
             try:
@@ -155,14 +208,14 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         super().halt(None, 1 if exit_status else 0)
 
 
-def _try_import(service: Service) -> None:
-    """In the forked process: leave with 0 if the product can be imported, else say why."""
+def try_import(found: Product) -> NoReturn:
+    """In a process of its own: leave with 0 if the product can be imported, else say why."""
     status = 1
     try:
         for number in GunicornArbiter.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         monkey.patch_all()
-        load(service.product)
+        load(found)
         status = 0
     except BrokenProduct as error:
         _say_broken(error)
@@ -194,7 +247,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             super().load_wsgi()
         except (BrokenProduct, product.ProductError) as error:
             self._give_up(error)
-        self.app.has_served = True
+        self.app.note(self.age, True)
 
     def _give_up(self, error: product.ProductError) -> None:
         """A service that never served ends, and its first worker says why; else this is tried again."""

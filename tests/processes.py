@@ -106,14 +106,17 @@ class Poller:
     def __init__(self, call: Callable[[], tuple[int, Any]]) -> None:
         self.answers: list[Any] = []
         self.failures: list[Any] = []
+        self.seconds: list[float] = []
         self._call = call
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         while not self._is_over.is_set():
+            started = time.monotonic()
             try:
                 status, content = self._call()
+                self.seconds.append(time.monotonic() - started)
                 (self.answers if status == 200 else self.failures).append(content)
             except Exception as error:
                 self.failures.append(error)

@@ -51,10 +51,10 @@ def write_tree(folder: Path, files: Mapping[str, str]) -> Path:
 class Program:
     """A process with its standard error gathered line by line, and its output beside it."""
 
-    def __init__(self, *words: str, **options: Any) -> None:
+    def __init__(self, *words: str, program: str = sys.executable, **options: Any) -> None:
         options.setdefault('env', clean_environment())
         self.process = subprocess.Popen(
-            [sys.executable, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+            [program, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

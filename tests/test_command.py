@@ -190,8 +190,8 @@ def test_nothing_but_bad_line(line: str) -> None:
     (Call('v0', 'ehco', 'read'), 'did you mean read echo?'),
     (Call('v0', 'echo', 'create'), 'echo has no create; it has read'),
     (Call('v0', 'shop/items', 'delete'), 'shop/items has no delete; it has create, read'),
-    (Call('v0', 'quite/different', 'read'), ''),
-    (Call('v7', 'echo', 'read'), ''),
+    (Call('v0', 'quite/different', 'read'), 'v0 has no quite/different; routes lists what there is'),
+    (Call('v7', 'echo', 'read'), 'v0 has it: use v0'),
 ])
 def test_suggestion(call: Call, named: str) -> None:
     assert suggestion(call, ROUTES) == named

@@ -46,7 +46,7 @@ def test_large_at_once() -> None:
     for prefix in ('', 'shop', 'shop3/', 'shop3/part17/', 'x'):
         LARGE.segments(prefix, 'v0', 'read')
         LARGE.starting(prefix, 'v0', 'read', 31)
-    assert LARGE.has('/api/v0/shop0/part0/item0/read')
+    assert LARGE.has('v0', 'shop0/part0/item0', 'read')
     assert time.perf_counter() - start < 0.1
 
 
@@ -57,11 +57,19 @@ def test_segments_beside_target() -> None:
     assert routes.segments('shop/', 'v0', 'read') == ['shop/a', 'shop/b/']
 
 
-@pytest.mark.parametrize(('path', 'is_there'), [
-    ('/api/v0/shop3/part3/item3/read', True), ('/api/v0/shop3/part3/item3', False), ('/api/v0/shop3/part3/item3/read/', False), ('/api/v1/shop3/part3/item3/read', False),
-    ('', False), ('~', False)])
-def test_has(path: str, is_there: bool) -> None:
-    assert LARGE.has(path) is is_there
+@pytest.mark.parametrize(('version', 'target', 'action', 'is_there'), [
+    ('v0', 'shop3/part3/item3', 'read', True), ('v0', 'shop3/part3', 'item3', False), ('v0', 'shop3/part3/item3/', 'read', False),
+    ('v1', 'shop3/part3/item3', 'read', False), ('', '', '', False)])
+def test_has(version: str, target: str, action: str, is_there: bool) -> None:
+    assert LARGE.has(version, target, action) is is_there
+
+
+def test_around() -> None:
+    routes = routes_to({'a', 'b', 'c', 'd', 'e'})
+    assert routes.around('c', 'v0', 'read', 2) == ['b', 'c']
+    assert routes.around('0', 'v0', 'read', 2) == ['a', 'b']
+    assert routes.around('z', 'v0', 'read', 4) == ['d', 'e']
+    assert routes.around('c', 'v1', 'read', 4) == ()
 
 
 def test_versions_in_order() -> None:
@@ -69,6 +77,11 @@ def test_versions_in_order() -> None:
     routes = Routes(paths)
     assert routes.versions == ['v0', 'v1', 'v2', 'v10']
     assert routes.paths == sorted(paths)
+
+
+def test_actions_in_the_order_of_crud() -> None:
+    paths = [f'/api/v0/echo/{action}' for action in ('create', 'read', 'update', 'delete')]
+    assert Routes(sorted(paths)).paths == paths
 
 
 def test_actions() -> None:
@@ -82,7 +95,7 @@ def test_empty() -> None:
     routes = Routes([])
     assert (routes.paths, routes.versions, list(routes.targets('v0', 'read'))) == ([], [], [])
     assert routes.starting('', 'v0', 'read', 9) == routes.segments('', 'v0', 'read') == []
-    assert not routes.has('/api/v0/echo/read')
+    assert not routes.has('v0', 'echo', 'read')
 
 
 def test_looking_up_keeps_nothing() -> None:

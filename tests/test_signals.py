@@ -2,6 +2,7 @@
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -21,7 +22,7 @@ from tests.processes import (
     request_bytes,
     workers_of,
 )
-from tests.running import production, wait_for, write_tree
+from tests.running import Server, production, wait_for, write_tree
 
 pytestmark = pytest.mark.once
 
@@ -292,6 +293,123 @@ def test_worker_of_broken_code_is_tried_again(server, product):
     assert answers_promptly(server)['version'] == 1
     change(product, 'VERSION = 4444\n')
     wait_for(lambda: server.post(READ)[1]['version'] == 4444)
+
+
+# HUP, when the program has moved
+
+
+PROGRAM = """#!{python}
+import sys
+import apiphant.cli
+{text}
+sys.RELEASE = {name!r}
+sys.exit(apiphant.cli.main())
+"""
+RELEASED = """
+import os, sys
+
+def read(request):
+    return {'version': sys.RELEASE, 'pid': os.getpid(), 'parent': os.getppid()}
+"""
+
+
+def release(folder, name, text='', target=RELEASED):
+    """A folder with a program and a product, as a deploy makes it."""
+    write_tree(folder, {f'{name}/bin/serve': PROGRAM.format(python=sys.executable, text=text, name=name), f'{name}/lab/api/v0/plain.py': target,
+                        f'{name}/lab/api/v0/slow.py': SLOW.replace('plain.VERSION', "'slow'")})
+    (folder / name / 'bin/serve').chmod(0o755)
+
+
+def switch(folder, name):
+    (folder / 'next').symlink_to(name)
+    (folder / 'next').replace(folder / 'current')
+
+
+@pytest.fixture
+def site(tmp_path):
+    for name in ('one', 'two', 'three'):
+        release(tmp_path, name)
+    switch(tmp_path, 'one')
+    return tmp_path
+
+
+@pytest.fixture
+def moved(site):
+    words = [str(site / 'current/lab'), '127.0.0.1:0', '--workers', '2', '--graceful-timeout', '4', '--pid', str(site / 'pid')]
+    with Server(*words, program=str(site / 'current/bin/serve'), cwd='/') as running:
+        wait_until_all_serve(running)
+        yield running
+
+
+def test_moved_program_takes_over(moved, site):
+    master, old = moved.process.pid, workers_of(moved)
+    connection = start_slow(moved, 2)
+    with Poller(lambda: moved.post(READ)) as poller:
+        for name in ('two', 'three', 'one'):
+            switch(site, name)
+            moved.process.send_signal(signal.SIGHUP)
+            wait_for(lambda name=name: poller.answers[-1]['version'] == name)
+        answer = read_all(connection)
+        wait_for(lambda: not old & children(master), 'the old workers to leave')
+        assert {answer['parent'] for answer in poller.answers} == {master}
+    assert poller.failures == [] and len(poller.answers) > 50
+    assert answer.endswith(b'{"version":"slow"}')
+    wait_for(lambda: len(children(master)) == 2)
+    assert {moved.post(READ)[1]['version'] for _ in range(10)} == {'one'}
+    assert (site / 'pid').read_text().strip() == str(master)
+    moved.process.send_signal(signal.SIGHUP)  # and an ordinary one after that
+    wait_for(lambda: not {answer['pid'] for answer in poller.answers} & children(master), 'new workers')
+    assert answers_promptly(moved)['version'] == 'one'
+
+
+@pytest.mark.parametrize(('text', 'target', 'reason'), [
+    ('raise SystemExit("no such library")', RELEASED, 'no such library'),
+    ('', 'VERSION = = 1', 'SyntaxError'),
+    ('import os; os.chmod(__file__, 0o644)', RELEASED, 'cannot be run: .*Permission denied')])
+def test_moved_program_that_cannot_serve(moved, site, text, target, reason):
+    old = workers_of(moved)
+    release(site, 'broken', text, target)
+    switch(site, 'broken')
+    moved.process.send_signal(signal.SIGHUP)
+    moved.wait_for_line(reason)
+    moved.wait_for_line('The new program cannot')
+    assert {answers_promptly(moved)['version'] for _ in range(10)} == {'one'}
+    assert workers_of(moved) == old
+    switch(site, 'two')
+    moved.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: moved.post(READ)[1]['version'] == 'two')
+
+
+def test_moved_program_and_term(moved, site):
+    """What the workers of the program before are answering is brought to its end."""
+    connection = start_slow(moved, 2)
+    switch(site, 'two')
+    moved.process.send_signal(signal.SIGHUP)
+    moved.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: moved.post(READ)[1]['version'] == 'two')
+    moved.process.send_signal(signal.SIGTERM)
+    assert read_all(connection).endswith(b'{"version":"slow"}')
+    assert moved.wait() == 0
+
+
+def test_moved_program_and_a_worker_that_spins(moved, site):
+    """It gets its time and no more."""
+    start_slow(moved, 0, LOOP)
+    old = workers_of(moved)
+    switch(site, 'two')
+    moved.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: moved.post(READ)[1]['version'] == 'two')
+    wait_for(lambda: not old & children(moved.process.pid), 'the old workers to leave')
+    assert answers_promptly(moved)['version'] == 'two'
+
+
+def test_old_workers_serve_while_the_new_import(server, product):
+    change(product, 'import time; time.sleep(1.5)\nVERSION = 55555\n')
+    with Poller(lambda: server.post(READ)) as poller:
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: poller.answers and poller.answers[-1]['version'] == 55555)
+    assert poller.failures == []
+    assert max(poller.seconds) < 1
 
 
 # USR1

@@ -22,6 +22,7 @@ from .reply import json_text
 from .request_text import BadText, parse
 from .routes import Routes
 
+NEAR = 1000  # targets that may have been meant
 LEVELS = ('debug', 'info', 'warning', 'error')
 SECRET = re.compile(r'(?i)(?:password|passwd|token|secret|api_?key)["\'\w.\[\]-]*+\s*+:?[=:]')
 
@@ -110,12 +111,13 @@ def _call(action: str, rest: str, state: State) -> Call:
 
 
 def suggestion(call: Call, routes: Routes) -> str:
-    """What was perhaps meant by a call that nothing answers to; '' if that is not known."""
-    actions = routes.actions(call.version, call.target)
-    if actions:
+    """What was perhaps meant by a call that nothing answers to, or where to look."""
+    if actions := routes.actions(call.version, call.target):
         return f'{call.target} has no {call.action}; it has {", ".join(actions)}'
-    near = get_close_matches(call.target, routes.targets(call.version, call.action), 1)
-    return f'did you mean {call.action} {near[0]}?' if near else ''
+    if near := get_close_matches(call.target, routes.around(call.target, call.version, call.action, NEAR), 1):
+        return f'did you mean {call.action} {near[0]}?'
+    elsewhere = next((version for version in routes.versions if routes.has(version, call.target, call.action)), '')
+    return f'{elsewhere} has it: use {elsewhere}' if elsewhere else f'{call.version} has no {call.target}; routes lists what there is'
 
 
 def _last(state: State) -> Call:
@@ -179,11 +181,11 @@ def _routes(text: str, state: State) -> Show:
 def _help(topic: str, state: State) -> Show:
     word, rest = first_word(topic)
     if not word:
-        return Show(_overview())
+        return Show(_overview(), is_table=True)
     if word in COMMANDS and not (word in ACTIONS and rest):
         command = COMMANDS[word]
-        return Show(f'{command.name} {command.arguments}'.rstrip() + f'\n  {command.help}')
-    return Show(_help_on_target(*((rest, word) if word in ACTIONS else (word, '')), state))
+        return Show(f'{command.name} {command.arguments}'.rstrip() + f'\n  {command.help}', is_table=True)
+    return Show(_help_on_target(*((rest, word) if word in ACTIONS else (word, '')), state), is_table=True)
 
 
 def _help_on_target(target: str, action: str, state: State) -> str:

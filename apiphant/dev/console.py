@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from difflib import unified_diff
 from pathlib import Path
+from shutil import get_terminal_size
 from types import FrameType
 from typing import Any
 
 from ..logs import count
 from ..product import Product, state_path
 from ..routing import ACTIONS
-from . import highlight, pipeline
+from . import highlight, pipeline, table
 from .command import BadLine, first_word, may_be_kept
 from .completion import Candidate, complete
 from .effect import Ask, Call, Do, Edit, Open, Save, Show, Watch
@@ -32,6 +33,7 @@ from .session import Session, is_colour, started
 from .signals import handled
 
 EDITOR = 'vi'
+AROUND = 3  # lines
 EARLIER = 20  # values kept for each key
 
 
@@ -45,8 +47,9 @@ def run(product: Product, listener: socket.socket, *, poll: float | None, is_pla
         screen.write(f'Serving {product.name} on {session.address.url} - help tells more, Ctrl-D leaves.\n')
         if screen.is_colour and (name := highlight.unknown_style()):
             screen.write(f'APIPHANT_STYLE is {name}, which is no style that pygments knows.\n')
-        reader = DumbReader(prompt) if is_dumb else Reader(
-            prompt, LineAdvice(console), screen, history_file(product), is_plain=is_plain or bool(os.environ.get('NO_COLOR')))
+        advice = LineAdvice(console)
+        reader = DumbReader(prompt, advice) if is_dumb else Reader(
+            prompt, advice, screen, history_file(product), is_plain=is_plain or bool(os.environ.get('NO_COLOR')))
         with _interrupts(session):
             console.run(reader.read)
     return 0
@@ -118,7 +121,8 @@ class Console:
                 self.earlier[key] = [text, *(other for other in self.earlier[key] if other != text)][:EARLIER]
 
     def _show(self, effect: Show) -> None:
-        self._print(effect.text, effect.output)
+        is_fit = effect.is_table and not effect.output
+        self._print(table.fit(effect.text, get_terminal_size().columns) if is_fit else effect.text, effect.output)
 
     def _ask(self, effect: Ask) -> None:
         answer = self.session.ask(effect)
@@ -222,14 +226,15 @@ class LineAdvice:
     def may_be_kept(self, text: str) -> bool:
         return may_be_kept(text)
 
-    def toolbar(self) -> str:
+    def toolbar(self, columns: int) -> str:
+        """As much of it as there is room for."""
         session, supervisor = self._session, self._session.supervisor
         others = max(0, supervisor.served - self._console.served)
         broken = f'{len(supervisor.broken)} broken' if supervisor.broken else ''
         actions = count(len(supervisor.routes.paths), 'action') if supervisor.ready.is_set() else 'starting'
         parts = [session.product.name, broken, session.version, session.address.url, actions, supervisor.last_reload,
                  f'{count(others, "call")} by others' if others else '']
-        return ' | '.join(part for part in parts if part)
+        return table.joined(parts, (2, 4, 3, 6, 5), columns)
 
 
 def _request_in(text: str) -> tuple[str, int]:
@@ -250,9 +255,9 @@ def _text_of(reply: Reply) -> str:
 
 
 def _changes(before: str, after: str) -> list[str]:
-    """Lines that differ, and one around them."""
-    lines = unified_diff(before.splitlines(), after.splitlines(), lineterm='', n=1)
-    return [line for line in lines if not line.startswith(('---', '+++', '@@'))]
+    """Lines that differ, with those around them; where others are left out, three points."""
+    lines = unified_diff(before.splitlines(), after.splitlines(), lineterm='', n=AROUND)
+    return [' ...' if line.startswith('@@') else line for line in lines if not line.startswith(('---', '+++', '@@ -1,', '@@ -1 '))]
 
 
 def history_file(product: Product) -> str:

@@ -22,9 +22,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """Print a text."""
+    """Print a text, or a table that may be made narrower."""
     text: str
     output: str = ''
+    is_table: bool = False
 
 
 @dataclass(frozen=True, slots=True)

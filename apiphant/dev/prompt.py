@@ -172,7 +172,7 @@ class Advice(Protocol):
     def may_be_kept(self, text: str) -> bool:
         """Whether the history may have it."""
 
-    def toolbar(self) -> str: ...
+    def toolbar(self, columns: int) -> str: ...
 
 
 class Output(Vt100_Output):
@@ -206,7 +206,7 @@ class Reader:
             reserve_space_for_menu=MENU,
             enable_open_in_editor=True,
             tempfile_suffix='.txt',
-            bottom_toolbar=None if is_plain else advice.toolbar,
+            bottom_toolbar=None if is_plain else lambda: advice.toolbar(output.get_size().columns),
             refresh_interval=0 if is_plain else TICK,
             output=output,
         )
@@ -220,13 +220,17 @@ class Reader:
 class DumbReader:
     """A terminal that cannot move the cursor gets no escapes."""
 
-    def __init__(self, prompt: str) -> None:
+    def __init__(self, prompt: str, advice: Advice) -> None:
         self._prompt = prompt
+        self._advice = advice
 
     def read(self, default: str = '') -> str:
         """Raises EOFError, KeyboardInterrupt."""
         try:
-            return default + input(self._prompt + default)  # what is typed is put behind it
+            text = default + input(self._prompt + default)  # what is typed is put behind it
+            while self._advice.is_unfinished(text) and (more := input(' ' * len(self._prompt))):
+                text += f'\n{more}'
+            return text
         except (KeyboardInterrupt, EOFError):
             print()
             raise

@@ -6,12 +6,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, takewhile
 
+from ..routing import ACTIONS
+
+
+def _order(path: str) -> tuple[str, int]:
+    """Targets by name, their actions as CRUD has them."""
+    target, _, action = path.rpartition('/')
+    return target, ACTIONS.index(action) if action in ACTIONS else len(ACTIONS)
+
 
 class Routes:
     """URL paths as versions, targets and actions."""
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self.paths = sorted(paths)
+        self.paths = sorted(paths, key=_order)
         self._targets: dict[tuple[str, str], list[str]] = defaultdict(list)  # by version and action
         self._actions: dict[tuple[str, str], list[str]] = defaultdict(list)  # by version and target
         for path in self.paths:
@@ -19,8 +27,6 @@ class Routes:
             target, _, action = rest.rpartition('/')
             self._targets[version, action].append(target)
             self._actions[version, target].append(action)
-        for targets in self._targets.values():
-            targets.sort()
         self.versions = sorted({version for version, _ in self._targets}, key=lambda version: int(version[1:]))
 
     def targets(self, version: str, action: str) -> Sequence[str]:
@@ -28,12 +34,17 @@ class Routes:
         return self._targets.get((version, action), ())
 
     def actions(self, version: str, target: str) -> Sequence[str]:
-        """In order."""
+        """As CRUD has them."""
         return self._actions.get((version, target), ())
 
-    def has(self, path: str) -> bool:
-        index = bisect_left(self.paths, path)
-        return index < len(self.paths) and self.paths[index] == path
+    def has(self, version: str, target: str, action: str) -> bool:
+        return action in self._actions.get((version, target), ())
+
+    def around(self, target: str, version: str, action: str, most: int) -> Sequence[str]:
+        """At most so many targets, from before and after the place that a target would have."""
+        targets = self.targets(version, action)
+        start = max(0, bisect_left(targets, target) - most // 2)
+        return targets[start:start + most]
 
     def starting(self, prefix: str, version: str, action: str, most: int) -> list[str]:
         """At most so many targets that start with the prefix."""

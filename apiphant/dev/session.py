@@ -84,7 +84,7 @@ class Session:
     def suggestion(self, call: Call, reply: Reply) -> str:
         """What was perhaps meant by a call that nothing answers to."""
         routes = self.supervisor.routes
-        return suggestion(call, routes) if reply.status == 404 and not routes.has(call.path) else ''
+        return suggestion(call, routes) if reply.status == 404 and not routes.has(call.version, call.target, call.action) else ''
 
     def ask(self, question: Ask) -> str:
         """What the app says to it. Raises CallError, also where it could not do what was asked."""
@@ -103,7 +103,9 @@ class Session:
             is_replaced = record.record(path, call.target, call.action, call.request, what.status, what.answer, version=call.version)
         except (record.CannotRecord, OSError) as error:
             raise BadLine(f'not saved: {error}') from None
-        return f'{"Replaced in" if is_replaced else "Added to"} {path.relative_to(self.product.path.parent)}'
+        place = self.address.reachable
+        hint = '' if is_replaced or str(place) == address.DEFAULT else f'; it is for {address.DEFAULT}, unless config.update(...) there names {place}'
+        return f'{"Replaced in" if is_replaced else "Added to"} {path.relative_to(self.product.path.parent)}{hint}'
 
     def describe(self, version: str, target: str) -> Mapping[str, Description]:
         """What the actions of a target take, by its source as it is now."""

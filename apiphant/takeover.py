@@ -1,0 +1,105 @@
+"""A master that becomes another program in place: the same process and socket, and workers that serve until the new ones do.
+
+A HUP takes new code of the product, and forks. When the program itself is another by then, since a link like `current`
+leads to a release with a virtual environment of its own, there is a new apiphant, and maybe a new Python, to be run.
+"""
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from subprocess import DEVNULL, TimeoutExpired, run
+from typing import NoReturn
+
+VARIABLE = 'APIPHANT_TAKEOVER'
+TRIAL = 'trial'
+
+
+class Program:
+    """What this process was started as; to be made at start."""
+
+    def __init__(self) -> None:
+        is_script = os.path.isfile(sys.argv[0]) and os.access(sys.argv[0], os.X_OK)
+        self.command = sys.argv if is_script else [sys.executable, *sys.orig_argv[1:]]
+        self._place = self._find()
+
+    def _find(self) -> str:
+        return os.path.realpath(os.path.dirname(self.command[0]))
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the same command starts another program by now."""
+        return self._find() != self._place
+
+    def can_start(self, seconds: float) -> bool:
+        """Let the new program say whether it could serve, in a process of its own."""
+        try:
+            return run(self.command, env={**os.environ, VARIABLE: TRIAL}, stdin=DEVNULL, timeout=seconds, check=False).returncode == 0
+        except (OSError, TimeoutExpired):
+            return False
+
+    def become(self, listener: int, workers: Iterable[int]) -> NoReturn:
+        """Signals that come meanwhile wait until the new program takes them: it should unblock them. Raises OSError."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        os.set_inheritable(listener, True)
+        os.execve(self.command[0], self.command, {**os.environ, VARIABLE: ' '.join(map(str, (listener, *workers)))})
+
+
+class Former:
+    """The workers of the program before this one. A descriptor stands for each, since the number of one that ended may be another's."""
+
+    def __init__(self, workers: Iterable[int] = ()) -> None:
+        self._descriptors = {pid: os.pidfd_open(pid) for pid in workers if _is_child(pid)}
+        self._end: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._descriptors)
+
+    def __iter__(self) -> Iterator[int]:
+        """Their process numbers."""
+        return iter(self._descriptors)
+
+    def stop(self, seconds: float) -> None:
+        """Let them bring their requests to an end in that time; for the first caller."""
+        if self._end is None:
+            self._end = time.monotonic() + seconds
+            self._send(signal.SIGTERM)
+
+    def reap(self) -> None:
+        """Forget those that are gone, and kill those whose time is over."""
+        if self._end is not None and time.monotonic() > self._end:
+            self._send(signal.SIGKILL)
+        self._send(0)
+
+    def _send(self, number: int) -> None:
+        self._descriptors = {pid: descriptor for pid, descriptor in self._descriptors.items() if _sent(descriptor, number)}
+
+
+def taken_over() -> tuple[int | None, list[int]]:
+    """The descriptor to listen on and the workers there, from the program before this one; None if there was none."""
+    numbers = [int(word) for word in os.environ.pop(VARIABLE, '').split()]
+    return (numbers[0], numbers[1:]) if numbers else (None, [])
+
+
+def is_trial() -> bool:
+    """Whether to say only if the product could be served."""
+    return os.environ.get(VARIABLE) == TRIAL
+
+
+def _is_child(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
+
+
+def _sent(descriptor: int, number: int) -> bool:
+    """False if the process is gone."""
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        os.close(descriptor)
+        return False
+    return True
