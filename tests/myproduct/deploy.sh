@@ -190,7 +190,7 @@ has_background() { [ -e "$1/api/background.py" ] || [ -d "$1/api/background" ]; 
 
 render() {
     local line value setting
-    while IFS= read -r line; do
+    while IFS= read -r line || [ "$line" ]; do
         if [[ $line =~ ^(\ *)#([a-z]+)\ (.*)$ ]]; then
             [[ $flags == *" ${BASH_REMATCH[2]} "* ]] || continue
             line=${BASH_REMATCH[1]}${BASH_REMATCH[3]}
@@ -468,7 +468,7 @@ wait_for_release() {
     while [ $good -lt $in_a_row ]; do
         answer=$(ask --insecure --connect-to ::127.0.0.1: "$scheme://$host$health")
         if is_well "$answer"; then good=$((good + 1)); else good=0; fi
-        if [[ $answer == *500 ]]; then bad=$((bad + 1)); else bad=0; fi
+        if [[ $answer == *' '4?? || $answer == *' 500' ]]; then bad=$((bad + 1)); else bad=0; fi
         if [ $SECONDS -ge $end ] || [ $bad -ge $((2 * in_a_row)) ]; then
             fail "POST $scheme://$host$health was not answered by the release $(basename "$release") but with: ${answer/# 000/nothing}. See $logs/server.log"
         fi
