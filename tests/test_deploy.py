@@ -281,11 +281,11 @@ def test_broken_is_refused(shop, tmp_path, place, text, reason):
     assert shop.machine.read('/etc/nginx/conf.d/shop.conf') == config
     assert shop.is_served()
     assert failed == 0
-    assert shop.machine.run('supervisorctl', 'status').count('RUNNING') == 2
+    wait_for(lambda: shop.machine.run('supervisorctl', 'status').count('RUNNING') == 2, 'two programs')
 
 
 @deployed
-def test_rollback_and_back(shop):
+def test_rollback(shop):
     shop.change('api/v0/work.py', 'VERSION = 2', 'VERSION = 3')
     before = shop.release
     shop.deploy()
@@ -294,22 +294,17 @@ def test_rollback_and_back(shop):
     assert f'the release {before} serves' in shop.deploy('--rollback')
     assert shop.release == before != after
     assert shop.machine.call(WORK_READ) == (200, '{"version":2}')
-    assert 'making the release' in shop.deploy()
-    assert shop.machine.call(WORK_READ) == (200, '{"version":3}')
 
 
 @deployed
 def test_old_releases_go(shop):
     serving = shop.release
-    before = shop.machine.read(f'/srv/shop/releases/{serving}/before').strip()
     shop.machine.shell('cd /srv/shop/releases && mkdir 2020010{1..6}-120000 20990101-120000 && for folder in 2020*; do echo x >$folder/digest; done')
-    shop.write('note', 'changed')
-    shop.deploy()
-    releases = shop.releases
-    assert len(releases) == 5
-    assert not [name for name in releases if name.startswith('20')  and name[:4] in ('2020', '2099')]
-    assert {serving, shop.release} < set(releases)
-    assert before in releases
+    assert 'making the release' in shop.deploy()
+    assert shop.machine.call(WORK_READ) == (200, '{"version":3}')
+    assert len(shop.releases) == 5
+    assert {serving, shop.release} < set(shop.releases)
+    assert not {'20200101-120000', '20990101-120000'} & set(shop.releases)
 
 
 @deployed
@@ -369,11 +364,11 @@ def test_reboot(shop):
 
 @deployed
 def test_two_at_once(shop):
-    shop.write('note', 'changed again')
-    first = shop.machine.start(shop.product / 'deploy.sh')
-    wait_for(lambda: 'another deploy.sh of shop is running here' in shop.machine.run(shop.product / 'deploy.sh', '--dry-run', status=None), 'the lock')
-    assert 'serves' in first.communicate(timeout=90)[0]
-    assert first.returncode == 0
+    both = [shop.machine.start(shop.product / 'deploy.sh') for _ in range(2)]
+    said = sorted(deploy.communicate(timeout=90)[0] for deploy in both)
+    assert said == ['deploy.sh: another deploy.sh of shop is running here: wait until it has ended\n',
+                    f'shop: nothing has changed, and the release {shop.release} serves\n']
+    assert sorted(deploy.returncode for deploy in both) == [0, 1]
 
 
 @deployed
@@ -422,7 +417,7 @@ def test_compresses_json(shop):
     headers = shop.machine.run('curl', '--silent', '--data', '{}', *options, 'http://localhost/api/v0/work/update').lower()
     assert 'content-encoding: gzip' in headers
     assert re.search(r'x-request-id: \w{32}', headers)
-    assert 'server: nginx\r' in headers
+    assert 'server: nginx\n' in headers
 
 
 @deployed
@@ -460,9 +455,9 @@ def test_two_products(shop, blog):
     blog.change('deploy.conf', 'PORT=8888', 'PORT=8889')
     blog.change('deploy.conf', 'HOSTS=_', 'HOSTS="blog.example.com www.blog.example.com"')
     blog.deploy()
+    wait_for(lambda: blog.machine.run('supervisorctl', 'status').count('RUNNING') == 4, 'four programs')
     assert blog.machine.call('/api/v0/echo/read', '--header', 'Host: blog.example.com') == (200, '{"server":"blog"}')
     assert blog.machine.call('/api/v0/echo/read') == (200, '{"server":"shop"}')
-    assert blog.machine.run('supervisorctl', 'status').count('RUNNING') == 4
     assert 'nothing has changed' in shop.deploy()
     assert 'nothing has changed' in blog.deploy()
 
@@ -535,6 +530,6 @@ def test_compose_nginx_is_accepted(shop):
     shop.machine.shell(f'''echo '127.0.0.1 shop' >>/etc/hosts
         mkdir /run/compose && sed 's/listen 80/listen 81/' {shop.product}/nginx/compose.conf >/run/compose/default.conf
         echo 'pid /run/compose/pid; events {{}} http {{ include /run/compose/*.conf; }}' >/run/compose/nginx
-        nginx -c /run/compose/nginx''')
+        nginx -c /run/compose/nginx >/dev/null 2>&1''')
     assert shop.machine.call('/api/v0/echo/read', url='http://localhost:81') == (200, '{"server":"shop"}')
     shop.machine.run('nginx', '-c', '/run/compose/nginx', '-s', 'stop')

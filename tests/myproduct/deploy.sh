@@ -72,7 +72,7 @@ leave() {
     local status=$?
     trap - EXIT HUP INT TERM
     set +e
-    if [ "$is_switching" ]; then put_back; fi
+    if [ "$touched" ]; then put_back; fi
     if [ "$made" ]; then
         rm -rf "$made"
         say "the release $(basename "$made") was removed"
@@ -82,7 +82,7 @@ leave() {
 }
 
 made=  # the folder of a release that is not in use yet
-is_switching=
+touched=  # what would have to be put back: files, program, nginx, background
 before=  # the folder of the release that serves, if there is one
 
 deploy() {
@@ -363,11 +363,11 @@ apply() {
         say "nothing has changed, and the release $(basename "$release") serves"
         return
     fi
-    is_switching=yes
+    touched=files
     write_configs
     nginx -t -q || fail "nginx does not take its configuration: see above$([ -z "$DEFAULT" ] || echo '. If another product is the default server, HOSTS in deploy.conf should name hosts')"
     switch
-    is_switching=
+    touched=
     made=
     clean_up
     say "the release $(basename "$release") serves, at $scheme://$host$health"
@@ -390,6 +390,7 @@ mode_of() {
 }
 
 switch() {
+    touched+=" program"
     point_at "$release"
     renew_program
     renew_nginx
@@ -421,6 +422,7 @@ renew_nginx() {
     if ! is_service_up nginx; then
         start_service nginx
     elif ! are_old "${configs[@]:3}"; then
+        touched+=" nginx"
         nginx -s reload || fail "nginx cannot be told to read its configuration: see above"
         say "nginx reads its configuration anew"
     fi
@@ -428,15 +430,24 @@ renew_nginx() {
 
 renew_background() {
     local program=$name-background
-    if ! has_background "$release/$name"; then
-        supervisorctl update "$program" >/dev/null 2>&1 || true
-    elif is_old "${configs[1]}" && is_up "$program"; then
-        [ "$release" = "$before" ] || supervisorctl restart "$program" >/dev/null || fail "$program does not start: see $logs/background.log"
+    if is_old "${configs[1]}" && is_up "$program"; then
+        [ "$release" != "$before" ] || return 0
+        touched+=" background"
+        supervisorctl restart "$program" >/dev/null || true
     else
+        touched+=" background"
         supervisorctl update "$program" >/dev/null || true
-        is_up "$program" || supervisorctl start "$program" >/dev/null || true
-        is_up "$program" || fail "$program does not start: see $logs/background.log"
     fi
+    if has_background "$release/$name"; then wait_for_background "$program"; fi
+}
+
+wait_for_background() {
+    local status='' end=$((SECONDS + patience))
+    until [[ $status == *RUNNING* ]]; do
+        status=$(supervisorctl status "$1") || true
+        if [[ $status == *STOPPED* || $status == *EXITED* || $status == *FATAL* ]]; then supervisorctl start "$1" >/dev/null || true; fi
+        [ $SECONDS -lt $end ] || fail "$1 does not start: see $logs/background.log"
+    done
 }
 
 # Whether a configuration is what it was before.
@@ -468,7 +479,7 @@ wait_for_release() {
     while [ $good -lt $in_a_row ]; do
         answer=$(ask --insecure --connect-to ::127.0.0.1: "$scheme://$host$health")
         if is_well "$answer"; then good=$((good + 1)); else good=0; fi
-        if [[ $answer == *' '4?? || $answer == *' 500' ]]; then bad=$((bad + 1)); else bad=0; fi
+        if [[ $answer == *" 4"?? || $answer == *" 500" ]]; then bad=$((bad + 1)); else bad=0; fi
         if [ $SECONDS -ge $end ] || [ $bad -ge $((2 * in_a_row)) ]; then
             fail "POST $scheme://$host$health was not answered by the release $(basename "$release") but with: ${answer/# 000/nothing}. See $logs/server.log"
         fi
@@ -477,19 +488,21 @@ wait_for_release() {
 }
 
 put_back() {
-    local path failed=$release
+    local path
     say "putting back what was there before"
     for path in "${configs[@]}"; do
         if [ -e "$work/old$path" ]; then cp -a --remove-destination "$work/old$path" "$path"; else rm -f "$path"; fi
     done
-    if [ "$before" ]; then put_back_release "$failed"; else put_back_nothing; fi
+    if [[ $touched != *program* ]]; then return; fi
+    if [ "$before" ]; then point_at "$before"; else rm -f "$current"; fi
+    supervisorctl update "$name" "$name-background" >/dev/null 2>&1
+    if [[ $touched == *nginx* || -z $before ]]; then nginx -s reload; fi
+    if [ "$before" ]; then put_back_release; else say "nothing was deployed before, so nothing serves"; fi
 }
 
 put_back_release() {
-    point_at "$before"
-    supervisorctl update "$name" "$name-background" >/dev/null 2>&1
     if is_up "$name"; then supervisorctl signal HUP "$name" >/dev/null; else supervisorctl start "$name" >/dev/null; fi
-    nginx -s reload 2>/dev/null
+    if [[ $touched == *background* ]]; then supervisorctl restart "$name-background" >/dev/null 2>&1; fi
     release=$before
     if (read_settings "$before/$name" && wait_for_release); then
         say "the release $(basename "$before") serves again"
@@ -497,22 +510,14 @@ put_back_release() {
         made=  # it may still be needed
         say "the release $(basename "$before") does NOT serve: see $logs/server.log"
     fi
-    supervisorctl restart "$name-background" >/dev/null 2>&1
-}
-
-put_back_nothing() {
-    rm -f "$current"
-    supervisorctl update "$name" "$name-background" >/dev/null 2>&1
-    nginx -s reload 2>/dev/null
-    say "nothing was deployed before, so nothing serves"
 }
 
 # The newest releases stay, and the two that a rollback has to do with; what was never finished goes.
 clean_up() {
-    local folder number=0 folders=("$home"/releases/*/)
+    local folder at number=0 folders=("$home"/releases/*/)
     for ((at = ${#folders[@]} - 1; at >= 0; at--)); do
         folder=${folders[at]%/}
-        number=$((number + 1))
+        if [ -e "$folder/digest" ]; then number=$((number + 1)); fi
         if [ "$folder" = "$release" ] || [ "$(basename "$folder")" = "$(cat "$release/before" 2>/dev/null)" ]; then continue; fi
         if [ $number -gt $keep ] || [ ! -e "$folder/digest" ]; then rm -rf "$folder"; fi
     done
