@@ -89,7 +89,7 @@ deploy() {
     read_settings "$here"
     install_packages
     find_before
-    check_port
+    check_neighbours
     make_user
     digest=$(digest_of "$here")
     if [ "$before" ] && [ "$digest" = "$(cat "$before/digest" 2>/dev/null)" ]; then
@@ -116,7 +116,7 @@ plan() {
     read_settings "$here"
     for package in $(missing_packages); do say "would install the package $package"; done
     find_before
-    check_port
+    check_neighbours
     getent passwd "$name" >/dev/null || say "would make the user $name"
     if [ "$before" ] && [ "$(digest_of "$here")" = "$(cat "$before/digest" 2>/dev/null)" ]; then
         say "no change since the release $(basename "$before")"
@@ -256,7 +256,8 @@ find_before() {
     before=$(readlink -e "$current") || before=
 }
 
-check_port() {
+# Other products keep their port, and their place as the one for whatever name there is.
+check_neighbours() {
     local path place=127.0.0.1:$PORT
     for path in /etc/supervisor/conf.d/*.conf; do
         [ "$path" != "${configs[0]}" ] && grep --silent --fixed-strings "$place " "$path" 2>/dev/null &&
@@ -265,6 +266,12 @@ check_port() {
     if ! grep --silent --fixed-strings "$place " "${configs[0]}" 2>/dev/null && (: <"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then
         fail "PORT=$PORT in deploy.conf is taken: something listens there already (ss -ltnp tells what)"
     fi
+    [ "$DEFAULT" ] || return 0
+    for path in /etc/nginx/conf.d/*.conf /etc/nginx/sites-enabled/*; do
+        [ "$path" != "${configs[3]}" ] && [ "$path" != /etc/nginx/sites-enabled/default ] && grep --silent '^[^#]*default_server' "$path" 2>/dev/null &&
+            fail "HOSTS=_ in deploy.conf: another is the default server of nginx already, see $path. Name the hosts of this product"
+    done
+    return 0
 }
 
 # Releases
@@ -365,7 +372,7 @@ apply() {
     fi
     touched=files
     write_configs
-    nginx -t -q || fail "nginx does not take its configuration: see above$([ -z "$DEFAULT" ] || echo '. If another product is the default server, HOSTS in deploy.conf should name hosts')"
+    nginx -t -q || fail "nginx does not take its configuration: see above"
     switch
     touched=
     made=
