@@ -1,15 +1,39 @@
 """Build and install apiphant."""
-import re
+import shutil
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
-HERE = Path(__file__).parent
-VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'apiphant/__init__.py').read_text())
+HERE = Path(__file__).parent.resolve()
+sys.path.insert(0, str(HERE))
+
+from apiphant import __version__, template  # noqa: E402
+
+
+class BuildWithTemplate(build_py):
+    """Ships the template of `apiphant new`, with its executable bits."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            return
+        built = Path(self.build_lib, 'apiphant', template.NAME)
+        shutil.rmtree(built, ignore_errors=True)
+        for file in template.files(template.find()):
+            (built / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(template.find() / file, built / file)
+
+    def get_source_files(self):
+        """What an sdist holds."""
+        folder = template.find().relative_to(HERE)
+        return super().get_source_files() + [str(folder / file) for file in template.files(folder)]
+
 
 setup(
     name='apiphant',
-    version=VERSION and VERSION[1],
+    version=__version__,
     description='JSON APIs on gevent: the tree of files is the API, with a live console to develop it',
     long_description=(HERE / 'README.rst').read_text(),
     long_description_content_type='text/x-rst',
@@ -17,6 +41,7 @@ setup(
     license='MIT',
     license_files=['LICENSE'],
     packages=find_packages(include=['apiphant', 'apiphant.*']),
+    cmdclass={'build_py': BuildWithTemplate},
     package_data={'apiphant': ['py.typed']},
     python_requires='>=3.11',
     install_requires=[

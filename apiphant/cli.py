@@ -24,6 +24,7 @@ MANY_SECONDS = 86400
 
 SERVE_EPILOG = """commands:
   apiphant dev PRODUCT      development console: serves, reloads on save, calls from a prompt
+  apiphant new PRODUCT      make a product: an API with tests, and what it takes to deploy it
   apiphant check PRODUCT    import everything and print the routes
   "apiphant COMMAND --help" tells more. A product that is called like a command is given as ./dev
 
@@ -99,7 +100,12 @@ def _dev(words: list[str]) -> int:
     return _run(_plain, 'dev.session:run', given.pop('product'), given.pop('address'), **given)
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {'check': _check, 'dev': _dev}
+def _new(words: list[str]) -> int:
+    parser = _parser('apiphant new', 'Make a product: an API with tests, and what it takes to deploy it. The last part of its path is its name.')
+    return _run(_plain, 'scaffold:new', parser.parse_args(words).product)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {'check': _check, 'dev': _dev, 'new': _new}
 
 
 def _parser(name: str, description: str) -> Parser:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 
 from .logs import format_error
@@ -46,13 +47,18 @@ def find(path: str | Path) -> Product:
         folder = folder.resolve()
     if not folder.is_dir():
         raise ProductError(f'no such product: {path} is {"a file, not" if folder.exists() else "not"} a folder')
-    if not folder.name.isidentifier():
-        raise ProductError(f'{folder.name!r} cannot be a product: the folder is a Python package, its name should be like a variable\'s')
-    if folder.name in sys.stdlib_module_names or folder.name == 'apiphant':
-        raise ProductError(f'a product cannot be called {folder.name!r}: a module of that name is in use already')
+    check_name(folder.name)
     if not (folder / 'api').is_dir():
         raise ProductError(f'{path} is no product: it has no folder "api" (the first target could be {path}/api/v0/echo.py)')
     return Product(folder.name, folder)
+
+
+def check_name(name: str) -> None:
+    """Raises ProductError where no product can have this name."""
+    if not name.isidentifier() or iskeyword(name):
+        raise ProductError(f'{name!r} cannot be a product: the folder is a Python package, its name should be like a variable\'s')
+    if name in sys.stdlib_module_names or name == 'apiphant':
+        raise ProductError(f'a product cannot be called {name!r}: a module of that name is in use already')
 
 
 def add_to_path(product: Product) -> None:

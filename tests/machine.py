@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -124,17 +123,3 @@ end
         found = re.search(r'RESULT (\d+) (\d+) (\S+) (\S+)', text)
         assert found, text
         return int(found[1]), int(found[2]), float(found[3]), float(found[4])
-
-
-def product_named(name: str, template: Path, folder: Path, files: Mapping[str, str]) -> Path:
-    """A product made of the template, with these files in it."""
-    product = folder / name
-    for path in sorted(template.rglob('*')):
-        if path.is_file() and '__pycache__' not in path.parts:
-            made = product / str(path.relative_to(template)).replace('myproduct', name)
-            made.parent.mkdir(parents=True, exist_ok=True)
-            made.write_text(path.read_text().replace('myproduct', name))
-            made.chmod(path.stat().st_mode)
-    for place, text in files.items():
-        (product / place).write_text(text)
-    return product

@@ -17,6 +17,8 @@ USAGE = [
     (['dev', 'x', '-c'], 'expected one argument'),
     (['dev', 'x', '-c', 'y', '--no-console'], 'not allowed with'),
     (['check'], 'arguments are required: PRODUCT'),
+    (['new'], 'arguments are required: PRODUCT'),
+    (['new', 'x', 'y'], 'unrecognized arguments: y'),
 ]
 FAILING = [
     ('nothing', 'no such product: nothing is not a folder'),
@@ -128,7 +130,7 @@ def test_neighbours_do_not_matter(tmp_path):
 
 def test_help_and_version():
     assert run_cli('--version').stdout == f'apiphant {__version__}\n'
-    for words in (['--help'], ['dev', '--help'], ['check', '--help']):
+    for words in (['--help'], ['dev', '--help'], ['check', '--help'], ['new', '--help']):
         done = run_cli(*words)
         assert done.returncode == 0
         assert 'PRODUCT' in done.stdout

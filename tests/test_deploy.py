@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests import machine as machines
-from tests.machine import Load, Machine, product_named
-from tests.running import SAMPLE, wait_for
+from tests.machine import Load, Machine
+from tests.running import SAMPLE, run_cli, wait_for
 
 ROOT = SAMPLE.parents[1]
 PYTHON = '/usr/bin/python3'  # of deploy.conf
@@ -23,14 +23,6 @@ if LACKING:
 pytestmark = [pytest.mark.once, pytest.mark.timeout(300)]
 deployed = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
-HEALTH = '''
-from pathlib import Path
-
-RELEASE = Path(__file__).resolve().parents[3].name
-
-def read(request):
-    return {'status': 'ok', 'release': RELEASE}
-'''
 UNHEALTHY = '''
 def read(request):
     raise RuntimeError('no database')
@@ -138,7 +130,8 @@ def wheels(tmp_path_factory):
     """A folder with a wheel of apiphant and one with what it needs, as the machine has no network."""
     folder = tmp_path_factory.mktemp('wheels')
     source = folder / 'source'
-    shutil.copytree(ROOT / 'apiphant', source / 'apiphant', ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('apiphant', 'tests/myproduct'):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns('__pycache__'))
     for name in ('setup.py', 'pyproject.toml', 'README.rst', 'LICENSE'):
         shutil.copy(ROOT / name, source)
     subprocess.run([PYTHON, '-m', 'venv', folder / 'venv'], check=True)
@@ -156,9 +149,12 @@ def machine(wheels, tmp_path_factory):
 
 
 def make_site(machine, wheels, folder, name):
-    product = product_named(name, SAMPLE, folder, {'api/v0/health.py': HEALTH, 'api/v0/work.py': WORK, 'requirements.txt': 'apiphant\n'})
-    shutil.copytree(wheels / 'own', product / 'wheels')
-    return Site(machine, product)
+    made = run_cli('new', name, cwd=folder)
+    assert made.returncode == 0, made.stderr
+    site = Site(machine, folder / name)
+    site.write('api/v0/work.py', WORK)
+    shutil.copytree(wheels / 'own', site.product / 'wheels')
+    return site
 
 
 @pytest.fixture(scope='module')
@@ -237,7 +233,7 @@ def test_redeploys_lose_no_call(shop, tmp_path, say):
         shop.change('api/v0/work.py', 'VERSION = 1', 'VERSION = 2')
         assert f'the release {first}' not in shop.deploy()
         assert shop.release != first
-        shop.change('requirements.txt', 'apiphant', 'apiphant  # and nothing else')
+        shop.change('requirements.txt', '\napiphant', '\napiphant  # and nothing else')
         assert 'making its virtualenv' in shop.deploy()
         answer = shop.machine.call(WORK_READ)
         while_of = f'/var/log/nginx/{shop.name}-access.log'
@@ -485,7 +481,7 @@ def test_scripts_are_clean():
     if not shutil.which('shellcheck'):
         warnings.warn('the scripts are NOT checked: apt-get install shellcheck', stacklevel=1)
         pytest.skip('apt-get install shellcheck')
-    scripts = [path for path in [*SAMPLE.rglob('*.sh'), *ROOT.glob('scripts/*.sh')] if path.is_file()]
+    scripts = sorted(SAMPLE.rglob('*.sh'))
     assert len(scripts) >= 3
     found = subprocess.run(['shellcheck', *scripts], capture_output=True, text=True, check=False)
     assert found.stdout == ''

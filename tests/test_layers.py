@@ -12,7 +12,7 @@ LAYERS = [
      'dev.plan', 'dev.report', 'dev.unload', 'dev.observe', 'dev.greenlets', 'dev.fixed',
      'dev.debug', 'dev.evaluate', 'dev.calls', 'dev.routes', 'dev.record', 'dev.pipeline', 'dev.request_text', 'dev.bad_text', 'dev.reply_path', 'dev.request_tree', 'dev.reply', 'dev.effect', 'dev.signals', 'dev.table'],
     ['cluster', 'cluster_app', 'cluster_beat', 'cluster_lock', 'cluster_watch', 'cluster_worker'],
-    ['check'],
+    ['check', 'scaffold'],
     ['server', 'background', 'describe'],
     ['worker'],
     ['acceptor'],
@@ -23,7 +23,7 @@ LAYERS = [
     ['routing', 'test', 'address', 'options', 'takeover'],
     ['scheduler'],
     ['state', 'tasks', 'engine', 'masking'],
-    ['product', 'schedule', 'alarm'],
+    ['product', 'schedule', 'alarm', 'template'],
     ['validation', 'request', 'logs', 'reload'],
     ['', 'dev'],
 ]

@@ -62,6 +62,7 @@ def test_appended(text, expected):
 def test_sample_product_kept():
     text = (SAMPLE / 'api/test.py').read_text()
     assert with_echo(text) == text
+    text = (SAMPLE / 'api/test_self.py').read_text()
     changed = recorded(text, 'self', 'create', {'x': 42, 'test': 'valid_type'}, 201, {'ok': None})
     assert changed == text.replace('"x": 42}, 200, {"ok": True, "x": 42})', '"x": 42}, 201, {"ok": None})')
     assert recorded(text, 'self', 'create', {'test': 'new'}, 200, {}) == text + 'test(\'self\', \'create\', {"test": "new"}, 200, {})\n'

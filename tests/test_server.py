@@ -118,12 +118,13 @@ class Gunicorn(Server):
 
 
 def test_sample_list(monkeypatch, server_name, capsys):
-    """tests/myproduct's own list."""
+    """tests/myproduct's own lists."""
     with under(server_name, SAMPLE) as running:
         from apiphant.test import config
         monkeypatch.setitem(config, 'port', running.port)
-        exec(compile((SAMPLE / 'api/test.py').read_text(), 'test.py', 'exec'), {})
-    assert capsys.readouterr().out.count(' --> ') == 21
+        for name in ('test.py', 'test_self.py'):
+            exec(compile((SAMPLE / 'api' / name).read_text(), name, 'exec'), {})
+    assert capsys.readouterr().out.count(' --> ') == 24
 
 
 def test_two_kinds_of_raw(serving):

@@ -58,6 +58,7 @@ BURST = 5000  # lines
 IDLE = 5.0  # seconds
 DEADLINE = 30.0  # seconds
 REST = 0.02  # seconds between keys
+OVERLAP = 200  # bytes at the end of what was searched that are searched again
 QUIET = 0.08  # seconds without output after which all is drawn
 
 
@@ -69,7 +70,7 @@ class Typist:
         self.began = time.perf_counter()
         self.process = pexpect.spawn(words[0], list(words[1:]), env=clean_environment(**more), dimensions=(40, 160), timeout=None)
         self.process.delaybeforesend = None
-        self.seen = b''
+        self.seen = bytearray()
 
     def send(self, keys: str) -> None:
         self.process.send(keys)
@@ -89,9 +90,11 @@ class Typist:
     def wait_for(self, pattern: str, since: int = 0) -> float:
         """When it was in what came after the first `since` bytes."""
         end = time.perf_counter() + DEADLINE
-        while not re.search(pattern.encode(), self.seen[since:]):
+        search = re.compile(pattern.encode()).search
+        while not search(self.seen, since):
             if time.perf_counter() > end:
                 raise TimeoutError(f'{pattern!r} in {self.seen[since:][-2000:].decode(errors="replace")}')
+            since = max(since, len(self.seen) - OVERLAP)
             self.read(end - time.perf_counter())
         return time.perf_counter()
 
@@ -300,7 +303,7 @@ def bursts(typist: Typist, port: int, count: int) -> list[float]:
     times: list[float] = []
     while len(times) < count:
         typist.drain()
-        typist.seen = b''
+        typist.seen.clear()
         call = threading.Thread(target=post, args=(port, 'work/create', f'{{"lines": {BURST}}}'))
         call.start()
         typist.wait_for('line 1')

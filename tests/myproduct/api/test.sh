@@ -1,23 +1,3 @@
 #!/bin/sh
-# Run test.py against this product on port 8888: against the server that is there, or one started for it.
-# APIPHANT and PYTHON name the programs to use, where they are not on the PATH.
-set -eu
-here=$(cd "$(dirname "$0")" && pwd -P)
-python=${PYTHON:-python3}
-
-answers() {
-    "$python" -c 'import socket; socket.create_connection(("127.0.0.1", 8888), 1)' 2>/dev/null
-}
-
-if ! answers; then
-    ${APIPHANT:-apiphant} "$(dirname "$here")" 127.0.0.1:8888 &
-    server=$!
-    trap 'kill "$server" 2>/dev/null && wait "$server" || true' EXIT
-    for _ in $(seq 100); do
-        answers && break
-        kill -0 "$server" 2>/dev/null || exit 1
-        sleep 0.1
-    done
-fi
-"$python" "$here/test.py"
-echo "All tests passed."
+# All tests of the sample product: see quick-test.sh.
+exec "$(dirname "$0")/../quick-test.sh"
