@@ -61,6 +61,8 @@ def update(request):
 def delete(environ):
     return {name: environ[name] for name in ('REMOTE_ADDR', 'wsgi.url_scheme', 'HTTP_X_FORWARDED_FOR', 'HTTP_X_REQUEST_ID')}
 '''
+BLOG = 'PORT=8889\nHOSTS="blog.example.com www.blog.example.com"\n'
+SECURE = 'CERTIFICATE=/etc/ssl/blog.crt\nKEY=/etc/ssl/blog.key\nBALANCERS="127.0.0.1 ::1"\n'
 WORK_READ = '/api/v0/work/read'
 HEALTH_READ = '/api/v0/health/read'
 # Calls with a number each, of one target that is not there, until a file is; prints how many by thread.
@@ -91,6 +93,7 @@ class Site:
         self.machine = machine
         self.product = product
         self.name = product.name
+        self.version = 1
 
     def write(self, place: str, text: str) -> None:
         (self.product / place).write_text(text)
@@ -99,6 +102,12 @@ class Site:
         text = (self.product / place).read_text()
         assert old in text
         self.write(place, text.replace(old, new))
+
+    def renew(self) -> str:
+        """Change the code; what the answer is from then on."""
+        self.version += 1
+        self.write('api/v0/work.py', WORK.replace('VERSION = 1', f'VERSION = {self.version}'))
+        return f'{{"version":{self.version}}}'
 
     def deploy(self, *words: str, status: int = 0) -> str:
         return self.machine.run(self.product / 'deploy.sh', *words, status=status)
@@ -228,20 +237,19 @@ def test_redeploys_lose_no_call(shop, tmp_path, say):
     first, pid, background = shop.release, shop.pid(), shop.pid('shop-background')
     load = Load(shop.machine, tmp_path, f'http://localhost{WORK_READ}')
     try:
-        shop.machine.wait_for_call(WORK_READ, '"version":1')
+        shop.machine.wait_for_call(WORK_READ, '"version":')
         assert 'nothing has changed' in shop.deploy()
-        shop.change('api/v0/work.py', 'VERSION = 1', 'VERSION = 2')
+        expected = shop.renew()
         assert f'the release {first}' not in shop.deploy()
         assert shop.release != first
-        shop.change('requirements.txt', '\napiphant', '\napiphant  # and nothing else')
+        shop.write('requirements.txt', f'apiphant  # for version {shop.version}\n')
         assert 'making its virtualenv' in shop.deploy()
         answer = shop.machine.call(WORK_READ)
-        while_of = f'/var/log/nginx/{shop.name}-access.log'
-        wait_for(lambda: int(shop.machine.run('wc', '-l', while_of).split()[0]) > 21_000, 'enough calls', 60)
+        wait_for(lambda: int(shop.machine.shell('wc -l </var/log/nginx/shop-access.log')) > 21_000, 'enough calls', 60)
     finally:
         calls, failed, p99, slowest = load.end()
     say(f'{failed} of {calls} calls failed in three deploys, p99 {p99} ms, the slowest {slowest} ms')
-    assert answer == (200, '{"version":2}')
+    assert answer == (200, expected)
     assert (failed, shop.pid()) == (0, pid)
     assert calls >= 20_000
     assert p99 < 500  # 150 is aimed at, and seen where nothing else runs
@@ -282,22 +290,23 @@ def test_broken_is_refused(shop, tmp_path, place, text, reason):
 
 @deployed
 def test_rollback(shop):
-    shop.change('api/v0/work.py', 'VERSION = 2', 'VERSION = 3')
-    before = shop.release
+    before, (_, answer) = shop.release, shop.machine.call(WORK_READ)
+    expected = shop.renew()
     shop.deploy()
     after = shop.release
-    assert shop.machine.call(WORK_READ) == (200, '{"version":3}')
+    assert shop.machine.call(WORK_READ) == (200, expected)
     assert f'the release {before} serves' in shop.deploy('--rollback')
     assert shop.release == before != after
-    assert shop.machine.call(WORK_READ) == (200, '{"version":2}')
+    assert shop.machine.call(WORK_READ) == (200, answer) != (200, expected)
 
 
 @deployed
 def test_old_releases_go(shop):
     serving = shop.release
-    shop.machine.shell('cd /srv/shop/releases && mkdir 2020010{1..6}-120000 20990101-120000 && for folder in 2020*; do echo x >$folder/digest; done')
+    shop.machine.shell('cd /srv/shop/releases && mkdir -p 2020010{1..6}-120000 20990101-120000 && for folder in 2020*; do echo x >$folder/digest; done')
+    expected = shop.renew()
     assert 'making the release' in shop.deploy()
-    assert shop.machine.call(WORK_READ) == (200, '{"version":3}')
+    assert shop.machine.call(WORK_READ) == (200, expected)
     assert len(shop.releases) == 5
     assert {serving, shop.release} < set(shop.releases)
     assert not {'20200101-120000', '20990101-120000'} & set(shop.releases)
@@ -370,26 +379,27 @@ def test_two_at_once(shop):
 @deployed
 def test_interrupted_leaves_nothing(shop):
     release, releases = shop.release, shop.releases
-    shop.change('requirements.txt', 'else', 'more')
+    requirements = (shop.product / 'requirements.txt').read_text()
+    shop.write('requirements.txt', 'apiphant  # and more\n')
     deploy = shop.machine.start(shop.product / 'deploy.sh')
     wait_for(lambda: len(shop.releases) > len(releases), 'a release that is made')
     os.killpg(deploy.pid, 15)
     deploy.communicate(timeout=30)
     wait_for(lambda: shop.releases == releases, 'the half-made release to go')
-    shop.change('requirements.txt', 'more', 'else')
+    shop.write('requirements.txt', requirements)
     assert (shop.release, shop.is_served()) == (release, True)
 
 
 @deployed
 def test_reload_takes_what_was_edited(shop):
     place = '/srv/shop/current/shop/api/v0/work.py'
-    shop.machine.run('sed', '-i', 's/VERSION = 3/VERSION = 4/', place)
+    shop.machine.run('sed', '-i', 's/VERSION = .*/VERSION = 77/', place)
     assert 'sent HUP to process' in shop.machine.run(shop.product / 'reload.sh')
-    shop.machine.wait_for_call(WORK_READ, '"version":4')
-    shop.machine.run('sed', '-i', 's/VERSION = 4/VERSION =/', place)
+    shop.machine.wait_for_call(WORK_READ, '"version":77')
+    shop.machine.run('sed', '-i', 's/VERSION = .*/VERSION =/', place)
     assert 'the product is broken, see above' in shop.machine.run(shop.product / 'reload.sh', status=1)
-    assert shop.machine.call(WORK_READ) == (200, '{"version":4}')
-    shop.machine.run('sed', '-i', 's/VERSION =$/VERSION = 3/', place)
+    assert shop.machine.call(WORK_READ) == (200, '{"version":77}')
+    shop.machine.run('sed', '-i', f's/VERSION =$/VERSION = {shop.version}/', place)
     shop.machine.run(shop.product / 'reload.sh')
 
 
@@ -432,9 +442,10 @@ def test_events_come_at_once(shop):
     ('PORT=8888', 'PORT=8889', 'HOSTS=_ in deploy.conf: another is the default server of nginx already, see /etc/nginx/conf.d/shop.conf'),
 ])
 def test_products_must_not_meet(shop, blog, old, new, reason):
+    settings = (blog.product / 'deploy.conf').read_text()
     blog.change('deploy.conf', old, new)
     output = blog.deploy(status=1)
-    blog.change('deploy.conf', new, old)
+    blog.write('deploy.conf', settings)
     assert reason in output
     assert shop.is_served()
     assert shop.machine.run('supervisorctl', 'status').count('RUNNING') == 2
@@ -447,8 +458,7 @@ def blog(machine, wheels, tmp_path_factory):
 
 @deployed
 def test_two_products(shop, blog):
-    blog.change('deploy.conf', 'PORT=8888', 'PORT=8889')
-    blog.change('deploy.conf', 'HOSTS=_', 'HOSTS="blog.example.com www.blog.example.com"')
+    blog.write('deploy.conf', BLOG)
     blog.deploy()
     wait_for(lambda: blog.machine.run('supervisorctl', 'status').count('RUNNING') == 4, 'four programs')
     assert blog.machine.call('/api/v0/echo/read', '--header', 'Host: blog.example.com') == (200, '{"server":"blog"}')
@@ -461,8 +471,7 @@ def test_two_products(shop, blog):
 def test_https_and_balancers(blog):
     files = '/etc/ssl/blog.key -out /etc/ssl/blog.crt'
     blog.machine.shell(f'openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=blog.example.com -keyout {files} 2>&1')
-    blog.change('deploy.conf', 'CERTIFICATE=\nKEY=', 'CERTIFICATE=/etc/ssl/blog.crt\nKEY=/etc/ssl/blog.key')
-    blog.change('deploy.conf', 'BALANCERS=', 'BALANCERS="127.0.0.1 ::1"')
+    blog.write('deploy.conf', BLOG + SECURE)
     assert 'nginx reads its configuration anew' in blog.deploy()
     to_blog = ['--connect-to', '::127.0.0.1:']
     secure, plain = 'https://blog.example.com', 'http://blog.example.com'

@@ -430,7 +430,7 @@ renew_nginx() {
         start_service nginx
     elif ! are_old "${configs[@]:3}"; then
         touched+=" nginx"
-        nginx -s reload || fail "nginx cannot be told to read its configuration: see above"
+        service nginx reload >/dev/null || fail "nginx does not read its configuration: service nginx reload tells why"
         say "nginx reads its configuration anew"
     fi
 }
@@ -453,7 +453,7 @@ wait_for_background() {
     until [[ $status == *RUNNING* ]]; do
         status=$(supervisorctl status "$1") || true
         if [[ $status == *STOPPED* || $status == *EXITED* || $status == *FATAL* ]]; then supervisorctl start "$1" >/dev/null || true; fi
-        [ $SECONDS -lt $end ] || fail "$1 does not start: see $logs/background.log"
+        [ $SECONDS -lt $end ] || fail "$1 does not start, see $logs/background.log: $(tail --lines 1 "$logs/background.log")"
     done
 }
 
@@ -503,7 +503,7 @@ put_back() {
     if [[ $touched != *program* ]]; then return; fi
     if [ "$before" ]; then point_at "$before"; else rm -f "$current"; fi
     supervisorctl update "$name" "$name-background" >/dev/null 2>&1
-    if [[ $touched == *nginx* || -z $before ]]; then nginx -s reload; fi
+    if [[ $touched == *nginx* || -z $before ]]; then service nginx reload >/dev/null; fi
     if [ "$before" ]; then put_back_release; else say "nothing was deployed before, so nothing serves"; fi
 }
 
