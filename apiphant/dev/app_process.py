@@ -34,6 +34,7 @@ from .fixed import Fixed
 from .reload import Reloader
 
 GRACEFUL_TIMEOUT = 8.0  # seconds
+NICE = 5  # where somebody types beside it: keys come first when the machine is busy
 REST = 250  # a look that found nothing is followed by so many times its CPU time without one that no event asks for
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,10 @@ def main(path: str, control: int, listener: int, lifeline: int, terminal: int) -
     product.add_to_path(found)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN: the product's children would inherit that
     signal.signal(signal.SIGUSR1, lambda number, frame: _interrupt(frame, str(found.path) + os.sep))
-    AppProcess(found, Channel(socket.socket(fileno=control)), terminal).run(socket.socket(fileno=listener))
+    process = AppProcess(found, Channel(socket.socket(fileno=control)), terminal)
+    if terminal >= 0:
+        os.nice(NICE)
+    process.run(socket.socket(fileno=listener))
 
 
 class AppProcess:

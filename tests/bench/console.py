@@ -166,6 +166,7 @@ def beside_others(count: int) -> None:
         for name, (prompt, words) in programs.items():
             with Typist(*words, **home) as typist:
                 typist.wait_for(prompt)
+                typist.drain()
                 report(f'key echo, idle, {name}', keys(typist, count))
 
 
@@ -197,7 +198,6 @@ def first_call(words: tuple[str, ...], home: dict[str, str]) -> float:
 def keys(typist: Typist, count: int, is_going_on: Callable[[], bool] = lambda: True) -> list[float]:
     """Seconds of so many keys, or of those while something goes on. They have rests of different lengths, as of no rhythm."""
     times = []
-    typist.drain() if count else None
     for number, key in zip(range(count), cycle(KEYS), strict=False):
         if number and number % len(KEYS) == 0:
             typist.send(CLEAR)
@@ -308,8 +308,8 @@ def bursts(typist: Typist, port: int, count: int) -> list[float]:
         call.start()
         typist.wait_for('line 1')
         times += keys(typist, count, lambda: f'line {BURST - 1}.'.encode() not in typist.seen)
+        typist.wait_for(f'line {BURST - 1}')  # as long as nobody reads, nobody writes either
         call.join()
-        typist.wait_for(f'line {BURST - 1}')
     return times
 
 
