@@ -16,7 +16,7 @@ from tests.running import clean_environment, wait_for
 
 PROGRAMS = {'nginx': 'nginx', 'supervisord': 'supervisor', 'logrotate': 'logrotate', 'wrk': 'wrk', 'curl': 'curl', 'unshare': 'util-linux', 'ip': 'iproute2'}
 PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-# Its first process also collects the orphans. Services may be started there, whatever a policy of the real machine says.
+# Its first process also collects the orphans, and ends, with all others, when the process that made it does. Services may be started there, whatever a policy of the real machine says.
 FIRST = r'''
 set -e
 ip link set lo up
@@ -29,7 +29,11 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -m 1777 /run/lock
 if [ -e /usr/sbin/policy-rc.d ]; then mount --bind /bin/true /usr/sbin/policy-rc.d; fi
 echo ready
-while :; do sleep 1 & wait; done
+status=200
+while [ $status -gt 128 ]; do
+    status=0
+    read -r -t 1 || status=$?
+done
 '''
 
 
@@ -50,7 +54,7 @@ class Machine:
         self._environment = clean_environment(**{**environment, 'PATH': PATH})
         self._process = subprocess.Popen(
             ['unshare', '-n', '-m', '-p', '--fork', '--kill-child', '--mount-proc', 'bash', '-c', FIRST, 'first', str(folder)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=self._environment)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self._environment)
         assert self._process.stdout
         assert self._process.stdout.readline() == 'ready\n', 'the machine could not be made: see its error output'
         self._first = int(Path(f'/proc/{self._process.pid}/task/{self._process.pid}/children').read_text())

