@@ -53,11 +53,11 @@ def run(path: str | Path, *, state: str | None = None, one_by_one: bool = False)
     scheduler.run(tasks())
 
 
-def run_with_others(path: str | Path, engine: str) -> int:
+def run_with_others(path: str | Path, engine: str, *, state: str | None = None) -> int:
     """Run the tasks with all machines that share the engine. Returns the exit status. Raises ProductError."""
     found, on_error = _load(path)
     cluster = import_module('apiphant.cluster')  # which says so if Celery is not installed
-    return int(cluster.run(found, tasks(), on_error, engine))
+    return int(cluster.run(found, tasks(), on_error, engine, State(found, state)))
 
 
 def show(path: str | Path, *, state: str | None = None, as_json: bool = False) -> None:

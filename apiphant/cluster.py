@@ -14,15 +14,20 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import gevent
 from gevent.event import Event
 
 from . import cluster_app, cluster_beat, cluster_worker, engine, masking
-from .cluster_watch import Check, Watch
+from .background import run_once
+from .cluster_watch import Check, Watch, reason
 from .engine import Endpoint, Engine
 from .product import Product, ProductError
+from .pulse import TICK, Pulse
+from .scheduler import GRACEFUL_TIMEOUT
+from .state import State
 from .tasks import Task
 
 LONGEST = 30.0  # seconds to which the pause before a new scheduler grows
@@ -42,19 +47,21 @@ def __getattr__(name: str) -> Any:
     return cluster_app.make_app(engine.parse(url), product)
 
 
-def run(found: Product, tasks: Sequence[Task], on_error: Callable[..., Any] | None, url: str) -> int:
-    """Run the tasks with all others who share this engine, until SIGTERM or SIGINT. Returns the exit status. Raises BadEngine."""
+def run(found: Product, tasks: Sequence[Task], on_error: Callable[..., Any] | None, url: str, kept: State) -> int:
+    """Run the tasks with all others who share this engine, until SIGTERM or SIGINT. Returns the exit status. Raises ProductError."""
     shared = engine.parse(url)
+    kept.lock()
     masking.hide(shared.secrets)
-    stopped = Event()
+    stopped, pulse = Event(), Pulse(run_once.__code__)
     for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, stopped.set)
+        signal.signal(number, lambda *_: _begin_stop(stopped, pulse))  # not gevent's, which waits for a task that never does
+    pulse.watch()
     app = cluster_app.make_app(shared, found.name)
     worker = cluster_worker.make(app, found, tasks, on_error, shared)
     watch = Watch(_checks(shared))
     scheduler = Scheduler(cluster_beat.job(url, found.name, tasks), watch)
     log.info('Running %s on %s', ', '.join(f'{task.name} {task.schedule}' for task in tasks), ' and '.join(map(str, shared.endpoints)))
-    helpers = [gevent.spawn(call) for call in (watch.run, scheduler.run)]
+    helpers = [gevent.spawn(call) for call in (watch.run, scheduler.run, partial(_tick, pulse, kept, watch))]
     gevent.spawn(_stop, stopped, scheduler, worker)
     gevent.wait([stopped, watch.up], count=1)
     if not stopped.is_set():
@@ -63,6 +70,20 @@ def run(found: Product, tasks: Sequence[Task], on_error: Callable[..., Any] | No
     gevent.killall(helpers)
     scheduler.end()
     return 0
+
+
+def _begin_stop(stopped: Event, pulse: Pulse) -> None:
+    gevent.get_hub().loop.run_callback_threadsafe(stopped.set)
+    pulse.leave_after(GRACEFUL_TIMEOUT + TICK)
+
+
+def _tick(pulse: Pulse, kept: State, watch: Watch) -> None:
+    """Say that the runner is alive while its loop turns and the engine answers."""
+    while True:
+        pulse.beat()
+        if watch.up.is_set():
+            kept.tick()
+        gevent.sleep(TICK)
 
 
 def _stop(stopped: Event, scheduler: Scheduler, worker: Any) -> None:
@@ -104,7 +125,11 @@ class Scheduler:
             gevent.sleep(pause)
 
     def _run_once(self) -> int:
-        self._process = subprocess.Popen([sys.executable, '-m', 'apiphant.cluster_beat'], stdin=subprocess.PIPE)
+        try:
+            self._process = subprocess.Popen([sys.executable, '-m', 'apiphant.cluster_beat'], stdin=subprocess.PIPE)
+        except OSError as error:
+            log.error('The scheduler cannot be started: %s', reason(error))
+            return cluster_beat.GONE
         with suppress(OSError):
             assert self._process.stdin
             self._process.stdin.write(f'{self._job}\n'.encode())
