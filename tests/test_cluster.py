@@ -89,9 +89,7 @@ def start(redis, tmp_path):
         return programs[-1]
     yield start
     for program in programs:
-        if program.process.poll() is None:
-            program.process.send_signal(signal.SIGTERM)
-    for program in programs:
+        program.process.kill()
         program.end()
         assert PASSWORD not in program.text
 

@@ -24,6 +24,7 @@ def runner(folder, url):
     write_tree(folder, {'shop/api/background.py': TASK})
     with Program('-c', RUN, 'shop', '--state', 'state', cwd=folder, env=clean_environment(APIPHANT_ENGINE=url)) as program:
         yield program
+        program.process.kill()
     assert PASSWORD not in program.text
 
 
@@ -32,7 +33,7 @@ def check_runs(program, shown):
     for _ in range(2):
         program.wait_for_line('Task quick: OK', len(program.lines))
     program.wait_for_line(f'Running quick every 1 s on {shown}$')
-    assert not [line for line in program.lines if line.startswith(('WARNING', 'ERROR'))]
+    assert not [line for line in program.lines if line.startswith(('WARNING', 'ERROR')) and 'still running' not in line]
 
 
 def make_certificate(folder):
