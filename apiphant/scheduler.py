@@ -21,6 +21,7 @@ from .tasks import Task
 GRACEFUL_TIMEOUT = 10.0  # seconds that running tasks get when the runner is told to stop
 JUMP = 2.0  # seconds by which the clock on the wall may differ from what was expected
 LONGEST = 600.0  # seconds to which a task that goes on failing is slowed down
+AT_ONCE = 100  # tasks that start before those get a turn; a greenlet that did not run yet is memory
 KEEPING = 5.0  # seconds at most between two writings of last runs
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Scheduler:
                 self._start_due(clock(), entries)
             self._keep_up()
             self._pulse.beat()
-            self._stopped.wait(self._pause())
+            self._wait(self._pause())
         self._greenlets.join(timeout=GRACEFUL_TIMEOUT)
         self._state.keep(self._last)
 
@@ -88,6 +89,12 @@ class Scheduler:
         due = task.schedule.first(now, self._last.get(task.name))
         clock, entries = self._clocks[0 if isinstance(task.schedule, Every) else 1]
         heapq.heappush(entries, Entry(task, due - now + clock()))
+
+    def _wait(self, pause: float) -> None:
+        if pause:
+            self._stopped.wait(pause)
+        else:
+            gevent.sleep(0)
 
     def _pause(self) -> float:
         return min([TICK, *(max(0.0, entries[0].due - clock()) for clock, entries in self._clocks if entries)])
@@ -104,7 +111,9 @@ class Scheduler:
         return found
 
     def _start_due(self, now: float, entries: list[Entry]) -> None:
-        while entries and entries[0].due <= now:
+        for _ in range(AT_ONCE):
+            if not entries or entries[0].due > now:
+                return
             entry = entries[0]
             if entry.is_running:
                 log.warning('Task %s: skipped, still running.', entry.task.name)
