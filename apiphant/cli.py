@@ -64,7 +64,7 @@ def background(arguments: list[str] | None = None) -> int:
     if given.engine and given.one_by_one:
         parser.error('argument --one-by-one: not allowed with --engine')
     if given.list:
-        return _run(_patched, 'background:show', given.product, state=given.state, as_json=given.json)
+        return _run(_patched, 'background:show', given.product, engine=given.engine, state=given.state, as_json=given.json)
     if given.run:
         return _run(_patched, 'background:run_now', given.product, given.run)
     if given.health:

@@ -19,6 +19,7 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+from redis.exceptions import RedisError
 
 from . import cluster_app, cluster_beat, cluster_worker, engine, masking
 from .background import run_once
@@ -33,6 +34,7 @@ from .tasks import Task
 LONGEST = 30.0  # seconds to which the pause before a new scheduler grows
 STEADY = 10.0  # seconds after which a scheduler counts as having worked
 PATIENCE = 5.0  # seconds that a scheduler gets to end
+WRITTEN = 60  # seconds for which a trace of a look at the engine stays
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +60,11 @@ def run(found: Product, tasks: Sequence[Task], on_error: Callable[..., Any] | No
     pulse.watch()
     app = cluster_app.make_app(shared, found.name)
     worker = cluster_worker.make(app, found, tasks, on_error, shared)
-    watch = Watch(_checks(shared))
+    watch = Watch(_checks(shared, f'{cluster_app.prefix(found.name)}:written'))
     scheduler = Scheduler(cluster_beat.job(url, found.name, tasks), watch)
     log.info('Running %s on %s', ', '.join(f'{task.name} {task.schedule}' for task in tasks), ' and '.join(map(str, shared.endpoints)))
-    helpers = [gevent.spawn(call) for call in (watch.run, scheduler.run, partial(_tick, pulse, kept, watch))]
+    gevent.spawn(_tick, pulse, kept, watch)
+    helpers = [gevent.spawn(call) for call in (watch.run, scheduler.run)]
     gevent.spawn(_stop, stopped, scheduler, worker)
     gevent.wait([stopped, watch.up], count=1)
     if not stopped.is_set():
@@ -70,6 +73,16 @@ def run(found: Product, tasks: Sequence[Task], on_error: Callable[..., Any] | No
     gevent.killall(helpers)
     scheduler.end()
     return 0
+
+
+def times(found: Product, tasks: Sequence[Task], url: str) -> list[tuple[float | None, float]]:
+    """Of each task, when it was sent last, if it was, and when it is due. Raises ProductError."""
+    shared = engine.parse(url)
+    app = cluster_app.make_app(shared, found.name)
+    try:
+        return [cluster_beat.times(app, task.name, task.schedule, time.time()) for task in tasks]
+    except (RedisError, OSError) as error:
+        raise ProductError(f'the engine {shared.store} cannot be reached: {reason(error)}') from None
 
 
 def _begin_stop(stopped: Event, pulse: Pulse) -> None:
@@ -93,8 +106,9 @@ def _stop(stopped: Event, scheduler: Scheduler, worker: Any) -> None:
     os._exit(0)  # something of Celery waits for the engine
 
 
-def _checks(shared: Engine) -> dict[Endpoint, Check]:
-    checks: dict[Endpoint, Check] = {shared.store: cluster_app.connect(shared.store).ping}
+def _checks(shared: Engine, key: str) -> dict[Endpoint, Check]:
+    """A redis that is full, or a replica, would answer a ping."""
+    checks: dict[Endpoint, Check] = {shared.store: partial(cluster_app.connect(shared.store).set, key, 1, ex=WRITTEN)}
     if shared.broker is not shared.store:
         checks[shared.broker] = cluster_app.broker_check(shared.broker)
     return checks

@@ -54,13 +54,17 @@ class Pulse:
             sleep(STUCK / 2)
             if self.held() > STUCK and told != self._beat:
                 told = self._beat
-                self._tell(sys._current_frames().get(self._thread))
+                self._tell(self._frame())
 
     def _leave_after(self, seconds: float) -> None:
         sleep(seconds)
         while not self.held():
             sleep(TICK)
+        log.warning('Task %s holds all others, and is ended', self._task_in(self._frame())[0])
         os._exit(1)
+
+    def _frame(self) -> FrameType | None:
+        return sys._current_frames().get(self._thread)
 
     def _tell(self, frame: FrameType | None) -> None:
         name, depth = self._task_in(frame)

@@ -207,7 +207,15 @@ def test_health(start, redis, tmp_path):
     assert status == 0
     assert re.fullmatch('alive: the last tick was [01] s ago', text)
     assert health(tmp_path, 1) == (1, 'not alive: it never ran')
+    runner.wait_for_line('Task quick: OK')
+    words = ('-c', RUN, 'shop', '--engine', redis.url, '--list')
+    listing = Program(*words, cwd=tmp_path)
+    assert listing.wait() == 0
+    assert re.fullmatch(r'quick  every 1 s  last \d{4}-.*Z  next \d{4}-.*Z', listing.text)
     redis.stop()
+    listing = Program(*words, cwd=tmp_path)
+    assert listing.wait() == 1
+    assert listing.text == f'apiphant: the engine {redis.shown} cannot be reached: connection refused'
     runner.wait_for_line('cannot be reached')
     tick, = tmp_path.glob('state-0/apiphant/*/tick')
     time.sleep(1)
@@ -264,6 +272,7 @@ def test_drain_has_a_limit(start, tmp_path, source, line, status):
     runner.wait_for_line(line)
     when = time.time()
     assert runner.end() == status
+    assert ('Task spins holds all others, and is ended' in runner.text) == (status == 1)
     assert 9 < time.time() - when < 14
 
 
