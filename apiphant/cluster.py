@@ -69,10 +69,10 @@ def run(found: Product, tasks: Sequence[Task], on_error: Callable[..., Any] | No
     gevent.wait([stopped, watch.up], count=1)
     if not stopped.is_set():
         worker.start()
-        stopped.set()
+    is_asked = stopped.is_set()
     gevent.killall(helpers)
     scheduler.end()
-    return 0
+    return 0 if is_asked else 1
 
 
 def times(found: Product, tasks: Sequence[Task], url: str) -> list[tuple[float | None, float]]:

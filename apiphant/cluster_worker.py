@@ -28,6 +28,7 @@ from .scheduler import GRACEFUL_TIMEOUT
 from .tasks import Task
 
 SPARE = 10  # greenlets beyond one for each task: for runs that find that their task is still running
+RETRY = 1.0  # seconds before the engine is tried again
 AT_LAST = 5.0  # seconds that Celery gets to say goodbye to the engine
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,11 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
     def ensure_connected(self, conn: Any) -> Any:
         return conn.ensure_connection(None, None, 1, 1, 3, callback=celery.worker.state.maybe_shutdown)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        gevent.sleep(RETRY)
+
+    on_connection_error_before_connected = on_connection_error_after_connected
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         log.warning('Task %s: skipped, this runner has none of that name: is it of another version?', message.headers.get('task'))

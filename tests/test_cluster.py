@@ -255,6 +255,18 @@ def said(runner):
     return [line for line in lines if 'reset' not in line and 'closed' not in line]
 
 
+def test_replica(start, redis):
+    """A redis that answers, but takes nothing, as one that is full."""
+    runner = start()
+    runner.wait_for_line('Task quick: OK')
+    assert redis.ask('REPLICAOF', '127.0.0.1', '1') == 'OK'
+    runner.wait_for_line("The engine .* cannot be reached: you can't write against a read only replica; trying again")
+    assert redis.ask('REPLICAOF', 'NO', 'ONE') == 'OK'
+    runner.wait_for_line('is back')
+    runner.wait_for_line('Task quick: OK', len(runner.lines))
+    assert 'celery' not in runner.text
+
+
 def test_drain(start, redis):
     """And what a run whose lock is lost says."""
     runner = start(TASKS)
