@@ -28,7 +28,7 @@ from .logs import format_error
 from .product import BrokenProduct, Product, ProductError
 from .scheduler import Scheduler
 from .state import FRESH, State
-from .tasks import Task, cron, seconds, tasks
+from .tasks import Task, cron, listed, seconds, tasks
 
 __all__ = ['cron', 'seconds']
 
@@ -49,7 +49,7 @@ def run(path: str | Path, *, state: str | None = None, one_by_one: bool = False)
     scheduler = Scheduler(partial(run_once, on_error=on_error, alarm=Alarm()), kept, one_by_one=one_by_one)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: scheduler.stop())  # not gevent's, which waits for a task that never does
-    log.info('Running %s', ', '.join(f'{task.name} {task.schedule}' for task in tasks()))
+    log.info('Running %s', listed(tasks()))
     scheduler.run(tasks())
 
 

@@ -29,7 +29,7 @@ from .product import Product, ProductError
 from .pulse import TICK, Pulse
 from .scheduler import GRACEFUL_TIMEOUT
 from .state import State
-from .tasks import Task
+from .tasks import Task, listed
 
 LONGEST = 30.0  # seconds to which the pause before a new scheduler grows
 STEADY = 10.0  # seconds after which a scheduler counts as having worked
@@ -62,7 +62,7 @@ def run(found: Product, tasks: Sequence[Task], on_error: Callable[..., Any] | No
     worker = cluster_worker.make(app, found, tasks, on_error, shared)
     watch = Watch(_checks(shared, f'{cluster_app.prefix(found.name)}:written'))
     scheduler = Scheduler(cluster_beat.job(url, found.name, tasks), watch)
-    log.info('Running %s on %s', ', '.join(f'{task.name} {task.schedule}' for task in tasks), ' and '.join(map(str, shared.endpoints)))
+    log.info('Running %s on %s', listed(tasks), ' and '.join(map(str, shared.endpoints)))
     gevent.spawn(_tick, pulse, kept, watch)
     helpers = [gevent.spawn(call) for call in (watch.run, scheduler.run)]
     gevent.spawn(_stop, stopped, scheduler, worker)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 
 from .product import Product, ProductError, state_path
@@ -64,7 +65,8 @@ class State:
         """Write them, at once or not at all."""
         temporary = self._runs.with_suffix('.new')
         try:
-            temporary.write_text(json.dumps(runs, separators=(',\n', ': ')))
+            with temporary.open('w') as file:
+                file.writelines(_lines(runs))
             temporary.replace(self._runs)
             self._tell('')
         except OSError as error:
@@ -94,3 +96,11 @@ class State:
             return max(0.0, time.time() - self._tick.stat().st_mtime)
         except OSError:
             return None
+
+
+def _lines(runs: dict[str, float]) -> Iterator[str]:
+    """JSON, a piece at a time: there may be thousands."""
+    yield '{'
+    for number, (name, when) in enumerate(runs.items()):
+        yield f'{"," if number else ""}\n{json.dumps(name)}: {when!r}'
+    yield '\n}\n'
