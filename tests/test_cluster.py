@@ -193,8 +193,9 @@ def test_stuck(start, tmp_path):
     began, ended = times('SPINS', *runners), times('SPUN', *runners)
     stuck, other = sorted(runners, key=lambda runner: 'SPINS' not in runner.text)
     stuck.wait_for_line('Task spins holds all others, for [34] s now:')
-    assert 'celery' not in stuck.text
-    stuck.wait_for_line('Task quick: skipped, no runner took it in time')
+    stuck.wait_for_line('Task spins: OK')
+    time.sleep(1)
+    assert 'celery' not in stuck.text  # nor where it finds what it had taken and is late for
     assert len([when for when in times('QUICK', other) if began[0] < when < ended[0]]) >= 6
     assert len(began) == 1
     assert 'lock' not in stuck.text
