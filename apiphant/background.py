@@ -28,7 +28,7 @@ from .logs import format_error
 from .product import BrokenProduct, Product, ProductError
 from .scheduler import Scheduler
 from .state import FRESH, State
-from .tasks import Task, cron, seconds, tasks
+from .tasks import Task, cron, listed, seconds, tasks
 
 __all__ = ['cron', 'seconds']
 
@@ -49,23 +49,23 @@ def run(path: str | Path, *, state: str | None = None, one_by_one: bool = False)
     scheduler = Scheduler(partial(run_once, on_error=on_error, alarm=Alarm()), kept, one_by_one=one_by_one)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: scheduler.stop())  # not gevent's, which waits for a task that never does
-    log.info('Running %s', ', '.join(f'{task.name} {task.schedule}' for task in tasks()))
+    log.info('Running %s', listed(tasks()))
     scheduler.run(tasks())
 
 
-def run_with_others(path: str | Path, engine: str) -> int:
+def run_with_others(path: str | Path, engine: str, *, state: str | None = None) -> int:
     """Run the tasks with all machines that share the engine. Returns the exit status. Raises ProductError."""
     found, on_error = _load(path)
     cluster = import_module('apiphant.cluster')  # which says so if Celery is not installed
-    return int(cluster.run(found, tasks(), on_error, engine))
+    return int(cluster.run(found, tasks(), on_error, engine, State(found, state)))
 
 
-def show(path: str | Path, *, state: str | None = None, as_json: bool = False) -> None:
+def show(path: str | Path, *, engine: str | None = None, state: str | None = None, as_json: bool = False) -> None:
     """Print the tasks, when each ran last, and when it is due. Raises ProductError."""
     found, _ = _load(path)
-    last, now = State(found, state).last_runs(), time.time()
-    rows = [{'name': task.name, 'schedule': str(task.schedule), 'last': _time(last.get(task.name)),
-             'next': _time(task.schedule.first(now, last.get(task.name)))} for task in tasks()]
+    times = import_module('apiphant.cluster').times(found, tasks(), engine) if engine else _times(State(found, state).last_runs())
+    rows = [{'name': task.name, 'schedule': str(task.schedule), 'last': _text(last), 'next': _text(due)}
+            for task, (last, due) in zip(tasks(), times, strict=True)]
     if as_json:
         print(json.dumps(rows))
         return
@@ -112,7 +112,12 @@ def _load(path: str | Path) -> tuple[Product, OnError]:
     return found, load(found)
 
 
-def _time(when: float | None) -> str | None:
+def _times(last: dict[str, float]) -> list[tuple[float | None, float]]:
+    now = time.time()
+    return [(last.get(task.name), task.schedule.first(now, last.get(task.name))) for task in tasks()]
+
+
+def _text(when: float | None) -> str | None:
     return None if when is None else datetime.fromtimestamp(when, UTC).strftime('%Y-%m-%d %H:%M:%SZ')
 
 

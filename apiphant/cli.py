@@ -52,24 +52,26 @@ def main(arguments: list[str] | None = None) -> int:
 def background(arguments: list[str] | None = None) -> int:
     """The command `apiphant-background`. Returns the exit status."""
     parser = _parser('apiphant-background', 'Run the background tasks of a product, on this machine or with others.')
+    parser.add_argument('--engine', metavar='URL', default=os.environ.get('APIPHANT_ENGINE'),
+                        help='spread the tasks over all machines that say so: redis://HOST:PORT/DB; default: the variable APIPHANT_ENGINE')
     what = parser.add_mutually_exclusive_group()
-    what.add_argument('--engine', metavar='URL', default=os.environ.get('APIPHANT_ENGINE'),
-                      help='spread the tasks over all machines that say so: redis://HOST:PORT/DB; default: the variable APIPHANT_ENGINE')
     what.add_argument('--one-by-one', action='store_true', help='never run two tasks at the same time')
     what.add_argument('--list', action='store_true', help='show the tasks, when each ran last and when it is due, and leave')
     what.add_argument('--run', metavar='NAME', help='run a task once, and leave; exit 1 if it failed')
     what.add_argument('--health', action='store_true', help='exit 0 if the runner of this product is alive, 1 if not')
     parser.add_argument('--json', action='store_true', help='with --list, as JSON')
-    parser.add_argument('--state', metavar='FOLDER', help='where to keep when tasks ran last; default: XDG_STATE_HOME, or ~/.local/state')
+    parser.add_argument('--state', metavar='FOLDER', help='where to keep the last runs and the ticks; default: XDG_STATE_HOME, or ~/.local/state')
     given = parser.parse_args(arguments)
+    if given.engine and given.one_by_one:
+        parser.error('argument --one-by-one: not allowed with --engine')
     if given.list:
-        return _run(_patched, 'background:show', given.product, state=given.state, as_json=given.json)
+        return _run(_patched, 'background:show', given.product, engine=given.engine, state=given.state, as_json=given.json)
     if given.run:
         return _run(_patched, 'background:run_now', given.product, given.run)
     if given.health:
         return _run(_patched, 'background:health', given.product, state=given.state)
     if given.engine:
-        return _run(_patched, 'background:run_with_others', given.product, given.engine)
+        return _run(_patched, 'background:run_with_others', given.product, given.engine, state=given.state)
     return _run(_patched, 'background:run', given.product, state=given.state, one_by_one=given.one_by_one)
 
 

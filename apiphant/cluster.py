@@ -14,20 +14,27 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import gevent
 from gevent.event import Event
+from redis.exceptions import RedisError
 
 from . import cluster_app, cluster_beat, cluster_worker, engine, masking
-from .cluster_watch import Check, Watch
+from .background import run_once
+from .cluster_watch import Check, Watch, reason
 from .engine import Endpoint, Engine
 from .product import Product, ProductError
-from .tasks import Task
+from .pulse import TICK, Pulse
+from .scheduler import GRACEFUL_TIMEOUT
+from .state import State
+from .tasks import Task, listed
 
 LONGEST = 30.0  # seconds to which the pause before a new scheduler grows
 STEADY = 10.0  # seconds after which a scheduler counts as having worked
 PATIENCE = 5.0  # seconds that a scheduler gets to end
+WRITTEN = 60  # seconds for which a trace of a look at the engine stays
 
 log = logging.getLogger(__name__)
 
@@ -42,27 +49,54 @@ def __getattr__(name: str) -> Any:
     return cluster_app.make_app(engine.parse(url), product)
 
 
-def run(found: Product, tasks: Sequence[Task], on_error: Callable[..., Any] | None, url: str) -> int:
-    """Run the tasks with all others who share this engine, until SIGTERM or SIGINT. Returns the exit status. Raises BadEngine."""
+def run(found: Product, tasks: Sequence[Task], on_error: Callable[..., Any] | None, url: str, kept: State) -> int:
+    """Run the tasks with all others who share this engine, until SIGTERM or SIGINT. Returns the exit status. Raises ProductError."""
     shared = engine.parse(url)
+    kept.lock()
     masking.hide(shared.secrets)
-    stopped = Event()
+    stopped, pulse = Event(), Pulse(run_once.__code__)
     for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, stopped.set)
+        signal.signal(number, lambda *_: _begin_stop(stopped, pulse))  # not gevent's, which waits for a task that never does
+    pulse.watch()
     app = cluster_app.make_app(shared, found.name)
     worker = cluster_worker.make(app, found, tasks, on_error, shared)
-    watch = Watch(_checks(shared))
+    watch = Watch(_checks(shared, f'{cluster_app.prefix(found.name)}:written'))
     scheduler = Scheduler(cluster_beat.job(url, found.name, tasks), watch)
-    log.info('Running %s on %s', ', '.join(f'{task.name} {task.schedule}' for task in tasks), ' and '.join(map(str, shared.endpoints)))
+    log.info('Running %s on %s', listed(tasks), ' and '.join(map(str, shared.endpoints)))
+    gevent.spawn(_tick, pulse, kept, watch)
     helpers = [gevent.spawn(call) for call in (watch.run, scheduler.run)]
     gevent.spawn(_stop, stopped, scheduler, worker)
     gevent.wait([stopped, watch.up], count=1)
     if not stopped.is_set():
         worker.start()
-        stopped.set()
+    is_asked = stopped.is_set()
     gevent.killall(helpers)
     scheduler.end()
-    return 0
+    return 0 if is_asked else 1
+
+
+def times(found: Product, tasks: Sequence[Task], url: str) -> list[tuple[float | None, float]]:
+    """Of each task, when it was sent last, if it was, and when it is due. Raises ProductError."""
+    shared = engine.parse(url)
+    app = cluster_app.make_app(shared, found.name)
+    try:
+        return [cluster_beat.times(app, task.name, task.schedule, time.time()) for task in tasks]
+    except (RedisError, OSError) as error:
+        raise ProductError(f'the engine {shared.store} cannot be reached: {reason(error)}') from None
+
+
+def _begin_stop(stopped: Event, pulse: Pulse) -> None:
+    gevent.get_hub().loop.run_callback_threadsafe(stopped.set)
+    pulse.leave_after(GRACEFUL_TIMEOUT + TICK)
+
+
+def _tick(pulse: Pulse, kept: State, watch: Watch) -> None:
+    """Say that the runner is alive while its loop turns and the engine answers."""
+    while True:
+        pulse.beat()
+        if watch.up.is_set():
+            kept.tick()
+        gevent.sleep(TICK)
 
 
 def _stop(stopped: Event, scheduler: Scheduler, worker: Any) -> None:
@@ -72,8 +106,9 @@ def _stop(stopped: Event, scheduler: Scheduler, worker: Any) -> None:
     os._exit(0)  # something of Celery waits for the engine
 
 
-def _checks(shared: Engine) -> dict[Endpoint, Check]:
-    checks: dict[Endpoint, Check] = {shared.store: cluster_app.connect(shared.store).ping}
+def _checks(shared: Engine, key: str) -> dict[Endpoint, Check]:
+    """A redis that is full, or a replica, would answer a ping."""
+    checks: dict[Endpoint, Check] = {shared.store: partial(cluster_app.connect(shared.store).set, key, 1, ex=WRITTEN)}
     if shared.broker is not shared.store:
         checks[shared.broker] = cluster_app.broker_check(shared.broker)
     return checks
@@ -104,7 +139,11 @@ class Scheduler:
             gevent.sleep(pause)
 
     def _run_once(self) -> int:
-        self._process = subprocess.Popen([sys.executable, '-m', 'apiphant.cluster_beat'], stdin=subprocess.PIPE)
+        try:
+            self._process = subprocess.Popen([sys.executable, '-m', 'apiphant.cluster_beat'], stdin=subprocess.PIPE)
+        except OSError as error:
+            log.error('The scheduler cannot be started: %s', reason(error))
+            return cluster_beat.GONE
         with suppress(OSError):
             assert self._process.stdin
             self._process.stdin.write(f'{self._job}\n'.encode())

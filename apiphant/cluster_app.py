@@ -39,6 +39,7 @@ def make_app(engine: Engine, product: str) -> Celery:
     app.conf.update(
         beat_enable_remote_control=True,
         beat_max_loop_interval=BEAT_LOOP,
+        broker_channel_error_retry=True,  # or a redis that has become a replica ends the worker
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
         broker_transport_options=_transport_options(engine.broker),

@@ -151,6 +151,14 @@ def entries(product: str, schedules: dict[str, Schedule], now: float) -> dict[st
     } for name, schedule in schedules.items()}
 
 
+def times(app: Any, name: str, schedule: Schedule, now: float) -> tuple[float | None, float]:
+    """When a task was sent last, if it was, and when it is due."""
+    found = get_redis(app).hget(f'{app.redbeat_conf.key_prefix}{name}', 'meta')
+    sent = json.loads(found, cls=RedBeatJSONDecoder)['last_run_at'] if found else None
+    last = sent.timestamp() if sent and sent > NEVER else None
+    return last, max(now, following(name, schedule, last or (0.0 if isinstance(schedule, Every) else now), now))
+
+
 def main() -> int:
     """Returns the exit status."""
     work = json.loads(sys.stdin.readline())

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import celery.worker.state
@@ -12,13 +14,13 @@ from celery import Celery, signals
 from celery.worker import WorkController
 from celery.worker.consumer import Consumer as CeleryConsumer
 from kombu.exceptions import KombuError
-from redis import Redis
 from redis.exceptions import RedisError
 
-from .alarm import Alarm
 from .background import run_once
+from .cluster_alarm import SharedAlarm
 from .cluster_app import connect, node_name, prefix
-from .cluster_lock import hold
+from .cluster_failures import Failures
+from .cluster_lock import Locks
 from .cluster_watch import reason
 from .engine import Engine
 from .product import Product
@@ -26,6 +28,7 @@ from .scheduler import GRACEFUL_TIMEOUT
 from .tasks import Task
 
 SPARE = 10  # greenlets beyond one for each task: for runs that find that their task is still running
+RETRY = 1.0  # seconds before the engine is tried again
 AT_LAST = 5.0  # seconds that Celery gets to say goodbye to the engine
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,11 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
     def ensure_connected(self, conn: Any) -> Any:
         return conn.ensure_connection(None, None, 1, 1, 3, callback=celery.worker.state.maybe_shutdown)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        gevent.sleep(RETRY)
+
+    on_connection_error_before_connected = on_connection_error_after_connected
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         log.warning('Task %s: skipped, this runner has none of that name: is it of another version?', message.headers.get('task'))
@@ -51,9 +59,11 @@ def make(app: Celery, found: Product, tasks: Sequence[Task], on_error: OnError, 
     gevent.get_hub().NOT_ERROR += (KombuError, RedisError, OSError)  # of remote control, which starts again with the connection
     signals.setup_logging.connect(_leave_logging, weak=False)
     signals.task_revoked.connect(_tell_late, weak=False)
-    store, alarm = connect(shared.store), Alarm()
+    store, name = connect(shared.store), prefix(found.name)
+    run = partial(run_once, on_error=on_error, alarm=SharedAlarm(store, name))
+    runs = Runs(Locks(partial(connect, shared.store), name), Failures(store, name), run)
     for task in tasks:
-        app.task(_runner(task, on_error, alarm, store, f'{prefix(found.name)}:lock:{task.name}'), name=f'{found.name}.{task.name}', shared=False)
+        app.task(_call(runs, task), name=f'{found.name}.{task.name}', shared=False)
     return WorkController(
         app=app, hostname=node_name(found.name, 'runner'), pool_cls='gevent', consumer_cls=Consumer, concurrency=len(tasks) + SPARE,
         ready_callback=lambda _: log.info('Ready to run tasks'), without_gossip=True, without_mingle=True, without_heartbeat=True)
@@ -69,23 +79,44 @@ def stop(worker: WorkController) -> None:
     gevent.sleep(AT_LAST)
 
 
-def _runner(task: Task, on_error: OnError, alarm: Alarm, store: Redis, key: str) -> Callable[[], None]:
-    def run() -> None:
+class Runs:
+    """What is between Celery and `run(task)`, which returns whether it was done: no overlap, and rests."""
+
+    def __init__(self, locks: Locks, failures: Failures, run: Callable[[Task], bool]) -> None:
+        self._locks = locks
+        self._failures = failures
+        self._run = run
+
+    def start(self, task: Task) -> None:
+        """Unless it is still running somewhere, or rests."""
         try:
-            with hold(store, key, task.name) as is_free:
+            with self._locks.hold(task.name) as is_free:
                 if is_free:
-                    run_once(task, on_error, alarm)
+                    self._run_if_due(task)
                 else:
                     log.warning('Task %s: skipped, still running.', task.name)
         except (RedisError, OSError) as error:
             log.warning('Task %s: skipped, its lock cannot be taken: %s', task.name, reason(error))
-    return run
+
+    def _run_if_due(self, task: Task) -> None:
+        if self._failures.is_resting(task):
+            log.debug('Task %s: skipped, it rests after failures', task.name)
+            return
+        begun = time.monotonic()
+        is_done = self._run(task)
+        self._failures.note(task, is_done=is_done, passed=time.monotonic() - begun)
+
+
+def _call(runs: Runs, task: Task) -> Callable[[], None]:
+    def call() -> None:
+        runs.start(task)
+    return call
 
 
 def _leave_logging(**_: Any) -> None:
     """Celery sets up no logging where somebody listens to this."""
 
 
-def _tell_late(request: Any = None, expired: bool = False, **_: Any) -> None:
+def _tell_late(sender: Any = None, expired: bool = False, **_: Any) -> None:
     if expired:
-        log.warning('Task %s: skipped, no runner took it in time.', str(request.name).partition('.')[2])
+        log.warning('Task %s: skipped, no runner took it in time.', str(sender.name).partition('.')[2])

@@ -73,7 +73,7 @@ def format_error(error: BaseException) -> str:
     return ''.join(shown.format()).rstrip()
 
 
-def format_stack(frame: FrameType | None) -> str:
-    """Where code is, as a traceback shows it, less the frames of apiphant."""
-    stack = traceback.extract_stack(frame)
+def format_stack(frame: FrameType | None, depth: int | None = None) -> str:
+    """Where code is, as a traceback shows it, less the frames of apiphant; of the innermost `depth` frames."""
+    stack = traceback.extract_stack(frame)[-depth if depth else None:]
     return ''.join(traceback.format_list([part for part in stack if not part.filename.startswith(OURS)])).rstrip()

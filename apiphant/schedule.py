@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
 from zoneinfo import ZoneInfo
-
-from croniter import croniter
 
 HOUR = 1  # the field of a cron line
 
@@ -46,7 +46,7 @@ class Cron:
         """The first time after `now`."""
         zone = ZoneInfo(self.timezone)
         start = datetime.fromtimestamp(now, zone)
-        times = croniter(self.line, start)
+        times = _croniter()(self.line, start)
         found: datetime = times.get_next(datetime)
         if '*' not in self.line.split()[HOUR] and found.fold:
             found = times.get_next(datetime)
@@ -57,6 +57,16 @@ class Cron:
 
 
 Schedule = Every | Cron
+
+
+def is_cron(line: str) -> bool:
+    """Whether croniter knows what it means."""
+    return bool(_croniter().is_valid(line))
+
+
+def _croniter() -> Any:
+    """Where there is a cron line only: it takes 2 MB."""
+    return import_module('croniter').croniter
 
 
 def next_run(start: float, period: float, now: float) -> float:

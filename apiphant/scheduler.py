@@ -3,30 +3,25 @@ from __future__ import annotations
 
 import heapq
 import logging
-import os
 import random
-import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
 
 import gevent
 import gevent.pool
 from gevent.event import Event
 from gevent.lock import RLock
-from gevent.monkey import get_original
 
-from . import logs
+from .pulse import TICK, Pulse
 from .schedule import Every, back_off
 from .state import State
 from .tasks import Task
 
 GRACEFUL_TIMEOUT = 10.0  # seconds that running tasks get when the runner is told to stop
-TICK = 1.0  # seconds at most between two looks at the clocks
 JUMP = 2.0  # seconds by which the clock on the wall may differ from what was expected
-STUCK = 2.0  # seconds for which a task may hold all others unsaid
 LONGEST = 600.0  # seconds to which a task that goes on failing is slowed down
+AT_ONCE = 100  # tasks that start before those get a turn; a greenlet that did not run yet is memory
 KEEPING = 5.0  # seconds at most between two writings of last runs
 
 log = logging.getLogger(__name__)
@@ -64,28 +59,28 @@ class Scheduler:
         self._kept = self._ticked = 0.0  # when that was, by the monotonic clock
         self._is_kept = True
         self._clocks: tuple[tuple[Callable[[], float], list[Entry]], ...] = ((time.monotonic, []), (time.time, []))
-        self._beat = time.monotonic()
+        self._pulse = Pulse(Scheduler._run_in_turn.__code__)
 
     def stop(self) -> None:
         """From a signal handler. A task that never waits gets no longer than the others to end."""
         if not self._is_stopping:
             self._is_stopping = True
             gevent.get_hub().loop.run_callback_threadsafe(self._stopped.set)
-            get_original('_thread', 'start_new_thread')(_leave_after, (GRACEFUL_TIMEOUT + TICK,))
+            self._pulse.leave_after(GRACEFUL_TIMEOUT + TICK)
 
     def run(self, todo: list[Task]) -> None:
         """Until stopped."""
         for task in todo:
             self._add(task)
-        get_original('_thread', 'start_new_thread')(self._watch_hub, (get_original('_thread', 'get_ident')(),))
+        self._pulse.watch()
         offset = time.time() - time.monotonic()
         while not self._stopped.is_set():
             offset = self._check_clock(offset)
             for clock, entries in self._clocks:
                 self._start_due(clock(), entries)
             self._keep_up()
-            self._beat = time.monotonic()
-            self._stopped.wait(self._pause())
+            self._pulse.beat()
+            self._wait(self._pause())
         self._greenlets.join(timeout=GRACEFUL_TIMEOUT)
         self._state.keep(self._last)
 
@@ -94,6 +89,12 @@ class Scheduler:
         due = task.schedule.first(now, self._last.get(task.name))
         clock, entries = self._clocks[0 if isinstance(task.schedule, Every) else 1]
         heapq.heappush(entries, Entry(task, due - now + clock()))
+
+    def _wait(self, pause: float) -> None:
+        if pause:
+            self._stopped.wait(pause)
+        else:
+            gevent.sleep(0)
 
     def _pause(self) -> float:
         return min([TICK, *(max(0.0, entries[0].due - clock()) for clock, entries in self._clocks if entries)])
@@ -110,7 +111,9 @@ class Scheduler:
         return found
 
     def _start_due(self, now: float, entries: list[Entry]) -> None:
-        while entries and entries[0].due <= now:
+        for _ in range(AT_ONCE):
+            if not entries or entries[0].due > now:
+                return
             entry = entries[0]
             if entry.is_running:
                 log.warning('Task %s: skipped, still running.', entry.task.name)
@@ -151,27 +154,3 @@ class Scheduler:
         if not self._is_kept and now - self._kept > KEEPING:
             self._is_kept, self._kept = True, now
             self._state.keep(self._last)
-
-    def _watch_hub(self, thread: int) -> None:
-        """In a real thread: a task that neither waits nor ends keeps all others from running."""
-        sleep, told = get_original('time', 'sleep'), 0.0
-        while True:
-            sleep(STUCK / 2)
-            held = time.monotonic() - self._beat
-            if held > STUCK + TICK and told != self._beat:
-                told = self._beat
-                frame = sys._current_frames().get(thread)
-                log.warning('Task %s holds all others, for %.0f s now:\n%s', _task_in(frame), held, logs.format_stack(frame))
-
-
-def _leave_after(seconds: float) -> None:
-    get_original('time', 'sleep')(seconds)
-    os._exit(1)
-
-
-def _task_in(frame: Any) -> str:
-    while frame is not None:
-        if frame.f_code is Scheduler._run_in_turn.__code__:
-            return str(frame.f_locals['task'].name)
-        frame = frame.f_back
-    return 'none'

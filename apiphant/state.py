@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 
 from .product import Product, ProductError, state_path
 
@@ -22,21 +24,26 @@ class State:
         self._runs = self.folder / 'last-runs.json'
         self._tick = self.folder / 'tick'
         self._lock = -1
+        self._trouble = ''
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise ProductError(f'cannot keep state in {self.folder}: {(error.strerror or str(error)).lower()}') from None
+            raise self._refused(error) from None
 
     def lock(self) -> None:
         """Be the only runner of this product on this machine. Raises ProductError if there is one."""
-        self._lock = os.open(self.folder / 'lock', os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._lock = os.open(self.folder / 'lock', os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._refused(error) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             pid = os.read(self._lock, 20).decode(errors='replace').strip()
             raise ProductError(f'the background tasks of this product are run already, by process {pid or "unknown"}') from None
         os.ftruncate(self._lock, 0)
-        os.write(self._lock, f'{os.getpid()}\n'.encode())
+        with suppress(OSError):  # a full disk: it is locked, but does not say by whom
+            os.write(self._lock, f'{os.getpid()}\n'.encode())
 
     def last_runs(self) -> dict[str, float]:
         """By task, in seconds since the epoch. A file that makes no sense is set aside."""
@@ -58,10 +65,23 @@ class State:
         """Write them, at once or not at all."""
         temporary = self._runs.with_suffix('.new')
         try:
-            temporary.write_text(json.dumps(runs, indent=1))
+            with temporary.open('w') as file:
+                file.writelines(_lines(runs))
             temporary.replace(self._runs)
+            self._tell('')
         except OSError as error:
-            log.warning('%s cannot be written: %s', self._runs, error.strerror)
+            self._tell((error.strerror or str(error)).lower())
+
+    def _tell(self, trouble: str) -> None:
+        """Once each time that it changes."""
+        if trouble and trouble != self._trouble:
+            log.warning('%s cannot be written: %s; trying again', self._runs, trouble)
+        elif self._trouble and not trouble:
+            log.info('%s is written again', self._runs)
+        self._trouble = trouble
+
+    def _refused(self, error: OSError) -> ProductError:
+        return ProductError(f'cannot keep state in {self.folder}: {(error.strerror or str(error)).lower()}')
 
     def tick(self) -> None:
         """The runner is alive."""
@@ -76,3 +96,11 @@ class State:
             return max(0.0, time.time() - self._tick.stat().st_mtime)
         except OSError:
             return None
+
+
+def _lines(runs: dict[str, float]) -> Iterator[str]:
+    """JSON, a piece at a time: there may be thousands."""
+    yield '{'
+    for number, (name, when) in enumerate(runs.items()):
+        yield f'{"," if number else ""}\n{json.dumps(name)}: {when!r}'
+    yield '\n}\n'

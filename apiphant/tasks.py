@@ -2,16 +2,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 from zoneinfo import ZoneInfo
 
-from croniter import croniter
-
-from .schedule import Cron, Every, Schedule
+from .schedule import Cron, Every, Schedule, is_cron
 
 FIELDS = 5  # of a cron line
+SHOWN = 100  # tasks in one line
 
 Function = TypeVar('Function', bound=Callable[[], Any])
 
@@ -29,11 +29,18 @@ class Task:
 
 
 _tasks: dict[str, Task] = {}  # by name
+_every = lru_cache(Every)  # one for all tasks of a period
 
 
 def tasks() -> list[Task]:
     """Those of the modules as they are imported now: where one was imported anew, its old tasks are gone."""
     return [task for task in _tasks.values() if _is_live(task.function)]
+
+
+def listed(todo: Sequence[Task]) -> str:
+    """For a log line: each and its schedule, but not thousands."""
+    shown = [f'{task.name} {task.schedule}' for task in todo[:SHOWN]]
+    return ', '.join([*shown, f'and {len(todo) - SHOWN} more'] if len(todo) > SHOWN else shown)
 
 
 def seconds(period: float, *, timeout: float | None = None, jitter: float = 0) -> Callable[[Function], Function]:
@@ -46,7 +53,7 @@ def seconds(period: float, *, timeout: float | None = None, jitter: float = 0) -
         if not _is_number(period) or not period > 0:
             _refuse(function, f'seconds({period!r}) should be a number above 0')
         _check(function, timeout, jitter)
-        return _add(function, Every(period, jitter), timeout)
+        return _add(function, _every(period, jitter), timeout)
     return decorate
 
 
@@ -56,7 +63,7 @@ def cron(line: str, *, timezone: str = 'UTC', timeout: float | None = None, jitt
     Raises ValueError for a line that means nothing, an unknown zone, and numbers that make no sense.
     """
     def decorate(function: Function) -> Function:
-        if not isinstance(line, str) or len(line.split()) != FIELDS or not croniter.is_valid(line):
+        if not isinstance(line, str) or len(line.split()) != FIELDS or not is_cron(line):
             _refuse(function, f'cron({line!r}) should be five fields: minute, hour, day, month, day of week')
         try:
             ZoneInfo(timezone)

@@ -56,6 +56,12 @@ class Redis:
             lines.readline()
             return lines.readline().strip().lstrip('+:')
 
+    def answer_has(self, command: str, text: str) -> bool:
+        """Whether the text is in the answer of a command that has many lines."""
+        with socket.create_connection(('127.0.0.1', self.port), timeout=5) as connection:
+            connection.sendall(f'AUTH {PASSWORD}\r\n{command}\r\nQUIT\r\n'.encode())
+            return text in connection.makefile().read()
+
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()

@@ -204,6 +204,24 @@ def test_second_runner(tmp_path):
         assert second.text == f'apiphant: the background tasks of this product are run already, by process {first.process.pid}'
 
 
+def test_full_disk(tmp_path):
+    """As far as a limit on the size of files goes for one: tasks run, and it is said once."""
+    path = write_tree(tmp_path, tasks('@seconds(0.2)\ndef f(): pass\n'))
+    limit = 'import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); '
+    with Program('-B', '-c', limit + RUN, 'shop', '--state', 'state', cwd=path) as runner:
+        runner.wait_for_line(r'WARNING .*/last-runs\.json cannot be written: file too large; trying again')
+        runner.wait_for_line('Task f: OK', len(runner.lines))
+        assert runner.end() == 0
+    assert runner.text.count('cannot be written') == 1
+
+
+def test_state_that_cannot_be_kept(tmp_path):
+    write_tree(tmp_path, {**tasks('@seconds(0.2)\ndef f(): pass\n'), 'file': ''})
+    with Program('-c', RUN, 'shop', '--state', 'file', cwd=tmp_path) as runner:
+        assert runner.wait() == 1
+    assert re.fullmatch('apiphant: cannot keep state in file/.*: not a directory', runner.text)
+
+
 def test_list(tmp_path):
     files = tasks('@seconds(60)\ndef f(): pass\n\n@cron("30 2 * * *", timezone="Europe/Berlin")\ndef nightly(): pass\n')
     with background(tmp_path, files, '--list') as listing:

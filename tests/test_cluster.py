@@ -16,18 +16,9 @@ from tests.running import Program, clean_environment, run_cli, wait_for, write_t
 pytest.importorskip('celery')
 pytestmark = [pytest.mark.once, pytest.mark.skipif(not shutil.which('redis-server'), reason='no redis-server: apt-get install redis-server')]
 
-RUN = '''
-import sys
-from gevent.monkey import patch_all
-patch_all()
-from apiphant import background, cluster, logs, product, tasks
-logs.setup()
-found = product.find('shop')
-on_error = background.load(found)
-sys.exit(cluster.run(found, tasks.tasks(), on_error, sys.argv[1]))
-'''
+RUN = 'import sys; from apiphant.cli import background; sys.exit(background())'
 QUICK = '''
-import time
+import os, time
 from apiphant.background import seconds
 
 def say(what):
@@ -46,7 +37,12 @@ def slow():
 
 @seconds(1)
 def fails():
+    say('FAILS')
     1 / 0
+
+@seconds(1)
+def mends():
+    assert os.path.exists('mended')
 
 def on_error(error):
     print('REPORTED', error.splitlines()[-1], flush=True)
@@ -59,6 +55,17 @@ from apiphant.background import seconds
 def endless():
     print('BEGAN', flush=True)
     time.sleep(600)
+'''
+STUCK = QUICK + '''
+@seconds(3600)
+def spins():
+    while not os.path.exists('begin'):
+        time.sleep(0.1)
+    say('SPINS')
+    end = time.monotonic() + %d
+    while time.monotonic() < end:
+        pass
+    say('SPUN')
 '''
 ACTIVE = 'This runner is the one that sends the tasks'
 GAP = 8  # seconds
@@ -77,13 +84,12 @@ def start(redis, tmp_path):
 
     def start(source=QUICK, url=redis.url):
         folder = write_tree(tmp_path, {'shop/api/background.py': source})
-        programs.append(Program('-c', RUN, url, cwd=folder, start_new_session=True))
+        words = ('shop', '--engine', url, '--state', f'state-{len(programs)}')
+        programs.append(Program('-c', RUN, *words, cwd=folder, start_new_session=True))
         return programs[-1]
     yield start
     for program in programs:
-        if program.process.poll() is None:
-            program.process.send_signal(signal.SIGTERM)
-    for program in programs:
+        program.process.kill()
         program.end()
         assert PASSWORD not in program.text
 
@@ -122,11 +128,14 @@ def gap_after(when, *runners):
     return found
 
 
-def test_once(start, redis):
-    """A second's task runs once a second; one that takes longer never runs twice at a time; a window of 30 s."""
+def test_once(start, redis, tmp_path):
+    """A second's task runs once a second; one that takes longer never runs twice at a time; one that fails, later and later; a window of 30 s."""
     runners = both(start, TASKS)
     begin = time.time()
-    time.sleep(30)
+    time.sleep(8)
+    assert redis.ask('EXISTS', 'apiphant.shop:failures:mends') == '1'
+    write_tree(tmp_path, {'mended': ''})
+    time.sleep(22)
     runs = [when for when in times('QUICK', *runners) if begin < when < begin + 30]
     print(len(runs), 'runs', [round(gap, 2) for gap in gaps(runs)])
     assert 27 <= len(runs) <= 31
@@ -142,7 +151,14 @@ def test_once(start, redis):
     assert answer.stdout.count('->  shop-runner-') == 2
     answer = run_cli('-A', 'apiphant.cluster', 'inspect', 'ping', module='celery', env=variables)
     assert (answer.stdout.count('->  shop-runner-'), answer.stdout.count('->  shop-beat-')) == (2, 1)
-    assert any('REPORTED ZeroDivisionError: division by zero' in runner.text for runner in runners)
+    assert sum(runner.text.count('REPORTED ZeroDivisionError: division by zero') for runner in runners) == 1
+    failed = gaps(times('FAILS', *runners))
+    print('failures', [round(gap, 2) for gap in failed])
+    assert failed[0] < 1.5  # at once, then on the full second
+    assert all(0.7 <= gap / 2 ** number <= 1.3 for number, gap in enumerate(failed[1:], 1))
+    assert 4 <= len(failed) <= 5
+    assert redis.ask('EXISTS', 'apiphant.shop:failures:mends') == '0'
+    assert len([line for runner in runners for line in runner.lines if line.endswith('Task mends: OK.')]) > 8
     scheduler, = children(runners[0])
     runners[0].process.kill()
     assert gap_after(time.time(), *runners) <= GAP
@@ -162,6 +178,55 @@ def test_killed(start, kill):
     assert gap_after(when, active, other) <= GAP
     if kill == 'scheduler':
         assert 'The scheduler ended with status -9; starting it again' in active.text
+
+
+def health(folder, number):
+    done = Program('-c', RUN, 'shop', '--health', '--state', f'state-{number}', cwd=folder)
+    return done.wait(), done.text
+
+
+def test_stuck(start, tmp_path):
+    """The run of a task that never waits goes on alone, and is named."""
+    runners = both(start, STUCK % 8)
+    write_tree(tmp_path, {'begin': ''})
+    wait_for(lambda: times('SPUN', *runners), 'the end of it')
+    began, ended = times('SPINS', *runners), times('SPUN', *runners)
+    stuck, other = sorted(runners, key=lambda runner: 'SPINS' not in runner.text)
+    stuck.wait_for_line('Task spins holds all others, for [34] s now:')
+    stuck.wait_for_line('Task spins: OK')
+    time.sleep(1)
+    assert 'celery' not in stuck.text  # nor where it finds what it had taken and is late for
+    assert len([when for when in times('QUICK', other) if began[0] < when < ended[0]]) >= 6
+    assert len(began) == 1
+    assert 'lock' not in stuck.text
+
+
+def test_health(start, redis, tmp_path):
+    runner = start()
+    wait_for(lambda: health(tmp_path, 0)[0] == 0, 'the first tick')
+    status, text = health(tmp_path, 0)
+    assert status == 0
+    assert re.fullmatch('alive: the last tick was [01] s ago', text)
+    assert health(tmp_path, 1) == (1, 'not alive: it never ran')
+    runner.wait_for_line('Task quick: OK')
+    words = ('-c', RUN, 'shop', '--engine', redis.url, '--list')
+    listing = Program(*words, cwd=tmp_path)
+    assert listing.wait() == 0
+    assert re.fullmatch(r'quick  every 1 s  last \d{4}-.*Z  next \d{4}-.*Z', listing.text)
+    redis.stop()
+    listing = Program(*words, cwd=tmp_path)
+    assert listing.wait() == 1
+    assert listing.text == f'apiphant: the engine {redis.shown} cannot be reached: connection refused'
+    runner.wait_for_line('cannot be reached')
+    tick, = tmp_path.glob('state-0/apiphant/*/tick')
+    time.sleep(1)
+    os.utime(tick, (0, 0))
+    assert health(tmp_path, 0)[0] == 1
+    redis.start()
+    wait_for(lambda: health(tmp_path, 0)[0] == 0, 'a tick')
+    second = Program('-c', RUN, 'shop', '--engine', redis.url, '--state', 'state-0', cwd=tmp_path)
+    assert second.wait() == 1
+    assert second.text == f'apiphant: the background tasks of this product are run already, by process {runner.process.pid}'
 
 
 def test_redis_away(start, redis):
@@ -191,6 +256,18 @@ def said(runner):
     return [line for line in lines if 'reset' not in line and 'closed' not in line]
 
 
+def test_replica(start, redis):
+    """A redis that answers, but takes nothing, as one that is full."""
+    runner = start()
+    runner.wait_for_line('Task quick: OK')
+    assert redis.ask('REPLICAOF', '127.0.0.1', '1') == 'OK'
+    runner.wait_for_line("The engine .* cannot be reached: you can't write against a read only replica; trying again")
+    assert redis.ask('REPLICAOF', 'NO', 'ONE') == 'OK'
+    runner.wait_for_line('is back')
+    runner.wait_for_line('Task quick: OK', len(runner.lines))
+    assert 'celery' not in runner.text
+
+
 def test_drain(start, redis):
     """And what a run whose lock is lost says."""
     runner = start(TASKS)
@@ -201,11 +278,14 @@ def test_drain(start, redis):
     assert len(times('BEGAN', runner)) == len(times('ENDED', runner))
 
 
-def test_drain_has_a_limit(start):
-    runner = start(ENDLESS)
-    runner.wait_for_line('BEGAN')
+@pytest.mark.parametrize(('source', 'line', 'status'), [(ENDLESS, 'BEGAN', 0), (STUCK % 600, 'SPINS', 1)], ids=['waits', 'never waits'])
+def test_drain_has_a_limit(start, tmp_path, source, line, status):
+    write_tree(tmp_path, {'begin': ''})
+    runner = start(source)
+    runner.wait_for_line(line)
     when = time.time()
-    assert runner.end() == 0
+    assert runner.end() == status
+    assert ('Task spins holds all others, and is ended' in runner.text) == (status == 1)
     assert 9 < time.time() - when < 14
 
 

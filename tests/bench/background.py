@@ -1,9 +1,10 @@
-"""Runners of background tasks beside each other, in one run of under 4 minutes: .venv/bin/python tests/bench/background.py
+"""Runners of background tasks beside each other, in one run of under 7 minutes: .venv/bin/python tests/bench/background.py
 
 100 tasks a second apart, one runner after the other: drift of the grid that fits a task best (the median task), how late runs are on it,
 from the task's earliest (p99, max), missing runs. Then 10,000 a minute apart, side by side with bursts apart: a whole minute with one burst.
 CPU and memory are of all processes, the broker too. All have their defaults: ours logs each run, the others do not; but APScheduler would
 drop runs a second late. A dash: huey knows only minutes; Celery with 10,000 was not tried. Without redis-server, Celery takes files.
+Then two machines beside each other, if there is a redis-server: see machines.py.
 """
 
 import shutil
@@ -20,6 +21,7 @@ from statistics import median, quantiles
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.bench import machines
 from tests.bench.serve import cpu, family, others, resident
 from tests.running import clean_environment, wait_for, write_tree
 
@@ -105,6 +107,8 @@ def main() -> None:
     for runner in RUNNERS:
         values = few.get(runner.name, [float('nan')] * 6) + many.get(runner.name, [float('nan')] * 3)
         print(f'{runner.name:26}' + ROW.format(*values).replace('nan', '  -'))
+    if REDIS:
+        machines.main()
 
 
 @contextmanager
