@@ -1,7 +1,8 @@
 #!/bin/bash
 # Puts this product to work on this machine, or its newer state: ./deploy.sh --help
-set -euo pipefail
+set -Eeuo pipefail
 umask 022
+trap 'echo "deploy.sh: stopped at line $LINENO: $BASH_COMMAND" >&2' ERR
 
 name=myproduct
 home=/srv/$name
@@ -70,7 +71,7 @@ lock() {
 # Whatever was begun and not brought to its end is undone.
 leave() {
     local status=$?
-    trap - EXIT HUP INT TERM
+    trap - EXIT HUP INT TERM ERR
     set +e
     if [ "$touched" ]; then put_back; fi
     if [ "$made" ]; then
@@ -182,7 +183,10 @@ render_configs() {
     # Debian's welcome page is the default server of a fresh nginx.
     if [ "$DEFAULT" ] && [ -h /etc/nginx/sites-enabled/default ]; then configs+=(/etc/nginx/sites-enabled/default); fi
     for path in "${configs[@]}"; do
-        if [ -e "$path" ]; then cp -a --parents "$path" "$work/old"; fi
+        if [ -e "$path" ]; then
+            mkdir -p "$work/old${path%/*}"
+            cp -a "$path" "$work/old$path"
+        fi
     done
 }
 
@@ -304,7 +308,8 @@ make_release() {
 # As the one before has it, where that was made of the same; it is the same for each release until requirements.txt changes.
 make_venv() {
     local of finds=()
-    of=$( { "$PYTHON" -VV; find "$here/requirements.txt" "$here/wheels" -type f -exec sha256sum {} + 2>/dev/null; } | sort | sha256sum)
+    if [ -d "$here/wheels" ]; then finds=(--find-links "$here/wheels"); fi
+    of=$( { "$PYTHON" -VV; find "$here/requirements.txt" "${finds[@]:1}" -type f -exec sha256sum {} +; } | sort | sha256sum)
     if [ "$before" ] && [ "$of" = "$(cat "$before/venv/made-of" 2>/dev/null)" ]; then
         cp -a --reflink=auto "$before/venv" "$release/venv"
         "$PYTHON" -m venv --without-pip "$release/venv"
@@ -312,7 +317,6 @@ make_venv() {
         return
     fi
     say "making its virtualenv"
-    if [ -d "$here/wheels" ]; then finds=(--find-links "$here/wheels"); fi
     nice "$PYTHON" -m venv "$release/venv" || fail "the virtualenv could not be made: see above"
     nice "$release/venv/bin/pip" install --quiet --no-input --disable-pip-version-check "${finds[@]}" -r "$here/requirements.txt" ||
         fail "pip could not install what is in requirements.txt: see above"
