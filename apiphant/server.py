@@ -62,6 +62,8 @@ def _listener(listen: str | Address, descriptor: int | None) -> socket.socket:
 
 def _inherited(descriptor: int) -> socket.socket:
     """Raises AddressError."""
+    for name in ('LISTEN_PID', 'LISTEN_FDS'):  # or gunicorn would listen on it a second time
+        os.environ.pop(name, None)
     try:
         listener = socket.socket(fileno=os.dup(descriptor))
         if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

@@ -9,8 +9,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from subprocess import DEVNULL, TimeoutExpired, run
+from collections.abc import Callable, Iterable, Iterator
+from subprocess import DEVNULL, Popen
 from typing import NoReturn
 
 VARIABLE = 'APIPHANT_TAKEOVER'
@@ -23,21 +23,28 @@ class Program:
     def __init__(self) -> None:
         is_script = os.path.isfile(sys.argv[0]) and os.access(sys.argv[0], os.X_OK)
         self.command = sys.argv if is_script else [sys.executable, *sys.orig_argv[1:]]
-        self._place = self._find()
+        self._start = self.place
 
-    def _find(self) -> str:
+    @property
+    def place(self) -> str:
+        """Where the command leads to now."""
         return os.path.realpath(os.path.dirname(self.command[0]))
 
     @property
     def has_moved(self) -> bool:
         """Whether the same command starts another program by now."""
-        return self._find() != self._place
+        return self.place != self._start
 
-    def can_start(self, seconds: float) -> bool:
-        """Let the new program say whether it could serve, in a process of its own."""
+    def can_start(self, seconds: float, is_over: Callable[[], bool]) -> bool:
+        """Let the new program say whether it could serve, in a process of its own. False when it takes longer, or when there is no more use."""
         try:
-            return run(self.command, env={**os.environ, VARIABLE: TRIAL}, stdin=DEVNULL, timeout=seconds, check=False).returncode == 0
-        except (OSError, TimeoutExpired):
+            with Popen(self.command, env={**os.environ, VARIABLE: TRIAL}, stdin=DEVNULL) as trial:
+                end = time.monotonic() + seconds
+                while trial.poll() is None and time.monotonic() < end and not is_over():
+                    time.sleep(0.02)
+                trial.kill()
+            return trial.returncode == 0
+        except OSError:
             return False
 
     def become(self, listener: int, workers: Iterable[int]) -> NoReturn:

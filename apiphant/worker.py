@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -40,10 +41,14 @@ def load(found: Product) -> Routes:
     return routing.routes_of(loaded)
 
 
-def try_import(found: Product) -> NoReturn:
-    """In a process of its own: leave with 0 if the product can be imported, else say why."""
+def try_import(found: Product, master: int | None = None, listeners: Iterable[Any] = ()) -> NoReturn:
+    """In a process of its own: leave with 0 if the product can be imported, else say why. Without the sockets, and not longer than the master."""
     status = 1
     try:
+        for listener in listeners:
+            os.close(listener.fileno())
+        if master is not None:
+            get_original('_thread', 'start_new_thread')(_leave_after, (master,))
         for number in Arbiter.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         monkey.patch_all()
@@ -75,11 +80,11 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def load_wsgi(self) -> None:
         """The product's code is the only thing that may fail here."""
         self.notify()  # from here on an import that does not end is found
+        get_original('_thread', 'start_new_thread')(_leave_after, (self.ppid,))
         try:
             super().load_wsgi()
         except (BrokenProduct, product.ProductError) as error:
             self._give_up(error)
-        self.app.note(self.age, True)
 
     def _give_up(self, error: product.ProductError) -> None:
         """A service that never served ends, and its first worker says why; else this is tried again."""
@@ -94,7 +99,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         self.notify()
-        get_original('_thread', 'start_new_thread')(_leave_after, (self.ppid,))
         self._stopped = Event()
         self._grace = max(self.cfg.graceful_timeout - LEAD, 0.0)
         gevent.signal_handler(signal.SIGTERM, self._stopped.set)
@@ -103,6 +107,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         self._acceptors = tuple(self._acceptor(listener.sock) for listener in self.sockets)
         for acceptor in self._acceptors:
             acceptor.start()
+        self.app.note(self.age, True)
         self._say_serving()
         self._wait()
         gevent.spawn(self._notify_on)
@@ -123,8 +128,17 @@ class Worker(GeventWorker):  # type: ignore[misc]
             keep_alive=options['keep_alive'], max_body=options['max_body'], trusted=access.trusted_peers(options['forwarded_allow_ips']),
             access=self._log_access if self.cfg.accesslog else None)
         batch = 1 if self.cfg.workers > 1 else BATCH
-        tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
+        tls = self._tls() if self.cfg.is_ssl else None
         return Acceptor(listener, self.wsgi, settings, max_connections=options['max_connections'], batch=batch, tls=tls)
+
+    def _tls(self) -> Any:
+        """A certificate that was renewed only by half is tried again."""
+        try:
+            return ssl_context(self.cfg)
+        except OSError as error:
+            log.error('A worker could not start, its certificate cannot be used; it is tried again: %s', error)
+            time.sleep(PAUSE)
+            sys.exit(1)
 
     def _say_serving(self) -> None:
         if self.age == 1:

@@ -191,7 +191,7 @@ def say(capsys):
     return print_it
 
 
-CHANGED = 'find /etc /srv /var /run -newer /proc/1 -type f ! -path "/run/lock/deploy-*" ! -path "/var/cache/*"; ls /srv; getent passwd shop || true'
+CHANGED = 'find /etc /srv /var /run -newer /proc/1 -type f ! -path "/run/deploy-*" ! -path "/var/cache/*"; ls /srv; getent passwd shop || true'
 
 
 @deployed
@@ -308,7 +308,7 @@ def test_rollback(shop):
 @deployed
 def test_old_releases_go(shop):
     serving = shop.release
-    shop.machine.shell('cd /srv/shop/releases && mkdir -p 2020010{1..6}-120000 20990101-120000 && for folder in 2020*; do echo x >$folder/digest; done')
+    shop.machine.shell('cd /srv/shop/releases && mkdir -p 2020010{1..6}-120000 20990101-120000 && for folder in 2020*; do echo x >$folder/.digest; done')
     expected = shop.renew()
     assert 'making the release' in shop.deploy()
     assert shop.machine.call(WORK_READ) == (200, expected)

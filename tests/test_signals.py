@@ -2,6 +2,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -439,6 +440,61 @@ def test_usr1_reopens_access_log(product, tmp_path):
             assert server.post(READ)[0] == 200
         wait_for(lambda: len(log.read_text().splitlines()) == 20)
         assert len(old.read_text().splitlines()) == 1
+
+
+def test_usr1_when_the_log_cannot_be_opened(product, tmp_path):
+    folder = tmp_path / 'logs'
+    folder.mkdir()
+    with production(product, '--workers', '2', '--access-log', str(folder / 'access.log')) as server:
+        old = workers_of(server)
+        folder.rename(tmp_path / 'gone')
+        for number in (signal.SIGUSR1, signal.SIGHUP):
+            server.process.send_signal(number)
+            server.wait_for_line('The access log cannot be opened again: .*No such file')
+            assert answers_promptly(server)['version'] == 1
+        folder.mkdir()
+        server.process.send_signal(signal.SIGUSR1)
+        wait_for(lambda: answers_promptly(server) and (folder / 'access.log').exists() and (folder / 'access.log').read_text(), 'a log again')
+        assert not old & workers_of(server)
+
+
+def test_hup_with_half_a_certificate(product, tmp_path):
+    """As a renewal leaves it for a moment."""
+    def renew(*names):
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1', '-subj', '/CN=x',
+                        '-keyout', tmp_path / 'new.key', '-out', tmp_path / 'new.cert'], check=True, capture_output=True)
+        for name in names:
+            (tmp_path / f'new.{name}').replace(tmp_path / name)
+    renew('key', 'cert')
+    with Serving(product, '127.0.0.1:0', '--workers', '2', '--certfile', str(tmp_path / 'cert'), '--keyfile', str(tmp_path / 'key')) as server:
+        wait_for(lambda: len(children(server.process.pid)) == 2)
+        old = children(server.process.pid)
+        renew('key')
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for_line('its certificate cannot be used; it is tried again')
+        wait_for(lambda: len(lines_like(server, 'certificate cannot be used')) >= 2)
+        assert old <= children(server.process.pid)
+        (tmp_path / 'new.cert').replace(tmp_path / 'cert')
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: not old & children(server.process.pid), 'the old workers to leave')
+        assert server.process.poll() is None
+
+
+def test_term_while_new_code_is_imported(server, product):
+    change(product, 'import time; time.sleep(20)\n')
+    server.process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert leaves(server) == 0
+
+
+def test_import_ends_with_the_master(server, product):
+    change(product, 'import time; time.sleep(60)\n')
+    server.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: len(children(server.process.pid)) == 3, 'the import')
+    started = children(server.process.pid)
+    server.process.kill()
+    wait_for(lambda: not any(map(is_running, started)), 'all to leave')
+    assert is_free(server)
 
 
 def opened_by(pid):

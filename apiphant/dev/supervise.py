@@ -67,6 +67,7 @@ class Supervisor:
         self._has_answer = threading.Condition()
         self._numbers = count()
         self._restarting = threading.Lock()
+        self._is_restart_due = False  # one waits for the one before it
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: an app that starts has no handler yet, and should not die of it
         self._keep(self._start())
 
@@ -110,10 +111,14 @@ class Supervisor:
     def restart(self, why: str) -> None:
         """Start a new app beside the one that serves, which is ended when the new one is ready. Returns at once."""
         self._say(f'Restarting: {why}')
+        if self._is_restart_due:
+            return
+        self._is_restart_due = True
         threading.Thread(target=self._restart, name='restart', daemon=True).start()
 
     def _restart(self) -> None:
         with self._restarting:
+            self._is_restart_due = False  # what changes from here on is for the next
             app = self._start()
             message = next((message for message in app.channel if 'ready' in message), None)
             if message is None:

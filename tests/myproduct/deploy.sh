@@ -10,6 +10,7 @@ state=/var/lib/$name
 logs=/var/log/$name
 current=$home/current
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+cd /  # no program below finds modules in the folder of whoever calls this
 
 packages=(python3-venv nginx supervisor logrotate curl)
 keep=5  # releases
@@ -64,14 +65,15 @@ main() {
 
 # Released when this process ends; daemons that it starts do not inherit it, see start_service.
 lock() {
-    exec 9>"/run/lock/deploy-$name"
+    exec 9>"/run/deploy-$name.lock"
     flock --nonblock 9 || fail "another deploy.sh of $name is running here: wait until it has ended"
 }
 
 # Whatever was begun and not brought to its end is undone.
 leave() {
     local status=$?
-    trap - EXIT HUP INT TERM ERR
+    trap - EXIT ERR
+    trap '' HUP INT TERM PIPE
     set +e
     if [ "$touched" ]; then put_back; fi
     if [ "$made" ]; then
@@ -93,7 +95,7 @@ deploy() {
     check_neighbours
     make_user
     digest=$(digest_of "$here")
-    if [ "$before" ] && [ "$digest" = "$(cat "$before/digest" 2>/dev/null)" ]; then
+    if [ "$before" ] && [ "$digest" = "$(cat "$before/.digest" 2>/dev/null)" ]; then
         release=$before
     else
         make_release
@@ -105,7 +107,7 @@ rollback() {
     find_before
     [ "$before" ] || fail "$current is not there: nothing was deployed yet"
     local target
-    target=$(cat "$before/before" 2>/dev/null) || fail "there is no release before $(basename "$before")"
+    target=$(cat "$before/.before" 2>/dev/null) || fail "there is no release before $(basename "$before")"
     release=$home/releases/$target
     [ -d "$release" ] || fail "the release before $(basename "$before") was $target, which is removed already"
     read_settings "$release/$name"
@@ -119,7 +121,7 @@ plan() {
     find_before
     check_neighbours
     getent passwd "$name" >/dev/null || say "would make the user $name"
-    if [ "$before" ] && [ "$(digest_of "$here")" = "$(cat "$before/digest" 2>/dev/null)" ]; then
+    if [ "$before" ] && [ "$(digest_of "$here")" = "$(cat "$before/.digest" 2>/dev/null)" ]; then
         say "no change since the release $(basename "$before")"
     else
         say "would make a release in $home/releases/ and, if it is well, point $current at it"
@@ -237,8 +239,15 @@ install_packages() {
 }
 
 make_user() {
-    local of
+    local of path
     of=$(getent passwd "$name" | cut -d: -f6) || true
+    if [ ! -e "$home" ]; then
+        for path in "$state" "$logs" "/etc/logrotate.d/$name"; do
+            if [ -e "$path" ]; then fail "$path is there, of something else that is called $name: the product needs another name"; fi
+        done
+        if [ "$of" ]; then fail "there is a user $name already: the product needs another name"; fi
+        install -d -m 755 "$home"
+    fi
     if [ -z "$of" ]; then
         useradd --system --user-group --home-dir "$state" --no-create-home --shell /usr/sbin/nologin "$name" || fail "useradd could not make the user $name: see above"
         say "made the user $name"
@@ -288,21 +297,24 @@ digest_of() {
 }
 
 make_release() {
-    local product
+    local product path
     release=$home/releases/$(date -u +%Y%m%d-%H%M%S)
     product=$release/$name
+    for path in "$here/public" "$here/deploy.conf"; do
+        if [ -L "$path" ]; then fail "$path is a link, and what it leads to would get other rights: put the real thing there"; fi
+    done
     mkdir "$release" || fail "$release could not be made: try again"
     made=$release
     say "making the release $(basename "$release")"
     mkdir "$product"
     tar --create "${litter[@]}" --exclude=./wheels --directory "$here" . | tar --extract --no-same-owner --directory "$product"
     make_venv
-    nice "$release/venv/bin/python" -m compileall -q "$product/api" || true  # what cannot be compiled, the check names
+    nice "$release/venv/bin/python" -I -m compileall -q "$product/api" || true  # what cannot be compiled, the check names
     protect
     check_release
     try_release
-    echo "$digest" >"$release/digest"
-    if [ "$before" ]; then basename "$before" >"$release/before"; fi
+    echo "$digest" >"$release/.digest"
+    if [ "$before" ]; then basename "$before" >"$release/.before"; fi
 }
 
 # As the one before has it, where that was made of the same; it is the same for each release until requirements.txt changes.
@@ -312,12 +324,12 @@ make_venv() {
     of=$( { "$PYTHON" -VV; find "$here/requirements.txt" "${finds[@]:1}" -type f -exec sha256sum {} +; } | sort | sha256sum)
     if [ "$before" ] && [ "$of" = "$(cat "$before/venv/made-of" 2>/dev/null)" ]; then
         cp -a --reflink=auto "$before/venv" "$release/venv"
-        "$PYTHON" -m venv --without-pip "$release/venv"
+        "$PYTHON" -I -m venv --without-pip "$release/venv"
         find "$release/venv/bin" -type f -exec sed -i "s|$before/venv|$release/venv|g" {} +
         return
     fi
     say "making its virtualenv"
-    nice "$PYTHON" -m venv "$release/venv" || fail "the virtualenv could not be made: see above"
+    nice "$PYTHON" -I -m venv "$release/venv" || fail "the virtualenv could not be made: see above"
     nice "$release/venv/bin/pip" install --quiet --no-input --disable-pip-version-check "${finds[@]}" -r "$here/requirements.txt" ||
         fail "pip could not install what is in requirements.txt: see above"
     echo "$of" >"$release/venv/made-of"
@@ -358,7 +370,7 @@ try_release() {
 
 # The content of an answer, and its status.
 ask() {
-    curl --silent --max-time 5 --header 'Content-Type: application/json' --data '{}' --write-out ' %{http_code}' "$@" || true
+    curl --noproxy '*' --silent --max-time 5 --header 'Content-Type: application/json' --data '{}' --write-out ' %{http_code}' "$@" || true
 }
 
 is_well() {
@@ -420,6 +432,7 @@ renew_program() {
         start_service supervisor
         until supervisorctl pid >/dev/null 2>&1; do sleep 0.1; done
     elif is_old "${configs[0]}" && is_up "$name"; then
+        supervisorctl update "$name" >/dev/null  # of what a run that was killed has written
         supervisorctl signal HUP "$name" >/dev/null || fail "supervisor could not send HUP to $name"
         say "the program takes the new code"
     else
@@ -528,9 +541,9 @@ clean_up() {
     local folder at number=0 folders=("$home"/releases/*/)
     for ((at = ${#folders[@]} - 1; at >= 0; at--)); do
         folder=${folders[at]%/}
-        if [ -e "$folder/digest" ]; then number=$((number + 1)); fi
-        if [ "$folder" = "$release" ] || [ "$(basename "$folder")" = "$(cat "$release/before" 2>/dev/null)" ]; then continue; fi
-        if [ $number -gt $keep ] || [ ! -e "$folder/digest" ]; then rm -rf "$folder"; fi
+        if [ -e "$folder/.digest" ]; then number=$((number + 1)); fi
+        if [ "$folder" = "$release" ] || [ "$(basename "$folder")" = "$(cat "$release/.before" 2>/dev/null)" ]; then continue; fi
+        if [ $number -gt $keep ] || [ ! -e "$folder/.digest" ]; then rm -rf "$folder"; fi
     done
 }
 
