@@ -400,7 +400,7 @@ def test_moved_program_and_term_at_any_moment(moved, site, pause):
     time.sleep(pause)
     moved.process.send_signal(signal.SIGTERM)
     assert moved.wait() == 0
-    assert is_free(moved)
+    wait_for(lambda: is_free(moved), 'the port')
 
 
 def test_moved_program_and_a_worker_that_spins(moved, site):
@@ -455,7 +455,7 @@ def test_usr1_when_the_log_cannot_be_opened(product, tmp_path):
         folder.mkdir()
         server.process.send_signal(signal.SIGUSR1)
         wait_for(lambda: answers_promptly(server) and (folder / 'access.log').exists() and (folder / 'access.log').read_text(), 'a log again')
-        assert not old & workers_of(server)
+        wait_for(lambda: not old & children(server.process.pid), 'the old workers to leave')
 
 
 def test_hup_with_half_a_certificate(product, tmp_path):
@@ -493,8 +493,7 @@ def test_import_ends_with_the_master(server, product):
     wait_for(lambda: len(children(server.process.pid)) == 3, 'the import')
     started = children(server.process.pid)
     server.process.kill()
-    wait_for(lambda: not any(map(is_running, started)), 'all to leave')
-    assert is_free(server)
+    wait_for(lambda: not any(map(is_running, started)) and is_free(server), 'all to leave')
 
 
 def opened_by(pid):
