@@ -9,7 +9,8 @@ from setuptools.command.build_py import build_py
 HERE = Path(__file__).parent.resolve()
 sys.path.insert(0, str(HERE))
 
-from apiphant import __version__, template  # noqa: E402
+from apiphant import __version__  # noqa: E402
+from apiphant.new import template  # noqa: E402
 
 
 class BuildWithTemplate(build_py):
@@ -19,7 +20,7 @@ class BuildWithTemplate(build_py):
         super().run()
         if self.editable_mode:
             return
-        built = Path(self.build_lib, 'apiphant', template.NAME)
+        built = Path(self.build_lib, 'apiphant', 'new', template.NAME)
         shutil.rmtree(built, ignore_errors=True)
         for file in template.files(template.find()):
             (built / file).parent.mkdir(parents=True, exist_ok=True)

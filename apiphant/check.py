@@ -4,10 +4,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from . import background, product, routing
+from .api import product, routing
+from .api.actions import ACTIONS, Action
+from .api.product import BrokenProduct, Product, ProductError
+from .background import tasks as background_tasks
 from .logs import format_error
-from .product import BrokenProduct, Product, ProductError
-from .tasks import tasks
 
 
 def check(path: str | Path) -> int:
@@ -25,7 +26,7 @@ def check(path: str | Path) -> int:
         print(f'passed over: {item.path.relative_to(found.path.parent)}: {item.reason}')
     for target, actions in loaded:
         if not actions:
-            print(f'no actions: {target.path.relative_to(found.path.parent)} defines none of {", ".join(routing.ACTIONS)}')
+            print(f'no actions: {target.path.relative_to(found.path.parent)} defines none of {", ".join(ACTIONS)}')
     for target, error in broken:
         print(f'broken: {target.path.relative_to(found.path.parent)}\n{format_error(error)}', file=sys.stderr)
     return 1 if broken or not _check_tasks(found) else 0
@@ -36,17 +37,17 @@ def _check_tasks(found: Product) -> bool:
     if not any((found.api / name).exists() for name in ('background.py', 'background')):
         return True
     try:
-        background.load(found)
+        background_tasks.load(found)
     except BrokenProduct as error:
         print(f'broken: the background tasks\n{error.tracebacks}', file=sys.stderr)
         return False
     except ProductError as error:
         print(error)
-    for task in tasks():
+    for task in background_tasks.tasks():
         print(f'task: {task.name} {task.schedule}')
     return True
 
 
-def _flags(action: routing.Action) -> str:
+def _flags(action: Action) -> str:
     names = [name for name in ('raw_environ', 'raw_response') if getattr(action, name)]
     return f'  ({", ".join(names)})' if names else ''

@@ -10,13 +10,13 @@ import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, NoReturn
 
-from . import __version__, address, logs, options
+from . import __version__, address, logs
 from .address import Address, AddressError
-from .options import BadOption
-from .product import BrokenProduct, ProductError
+from .api.product import BrokenProduct, ProductError
+from .server import options
+from .server.options import BadOption
 
 USAGE = 2
 FAILED = 1
@@ -64,15 +64,17 @@ def background(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.engine and given.one_by_one:
         parser.error('argument --one-by-one: not allowed with --engine')
+    _patch()
+    from .background import commands  # noqa: PLC0415
     if given.list:
-        return _run(_patched, 'background:show', given.product, engine=given.engine, state=given.state, as_json=given.json)
+        return _run(commands.show, given.product, engine=given.engine, state=given.state, as_json=given.json)
     if given.run:
-        return _run(_patched, 'background:run_now', given.product, given.run)
+        return _run(commands.run_now, given.product, given.run)
     if given.health:
-        return _run(_patched, 'background:health', given.product, state=given.state)
+        return _run(commands.health, given.product, state=given.state)
     if given.engine:
-        return _run(_patched, 'background:run_with_others', given.product, given.engine, state=given.state)
-    return _run(_patched, 'background:run', given.product, state=given.state, one_by_one=given.one_by_one)
+        return _run(commands.run_with_others, given.product, given.engine, state=given.state)
+    return _run(commands.run, given.product, state=given.state, one_by_one=given.one_by_one)
 
 
 def _serve(words: list[str]) -> int:
@@ -82,12 +84,16 @@ def _serve(words: list[str]) -> int:
     parser.add_argument('--version', action='version', version=f'apiphant {__version__}')
     options.add_to(parser)
     given = vars(parser.parse_args(words))
-    return _run(_plain, 'server:serve', given.pop('product'), given.pop('address'), **given)
+    from .server.start import serve  # noqa: PLC0415
+    return _run(serve, given.pop('product'), given.pop('address'), **given)
 
 
 def _check(words: list[str]) -> int:
     parser = _parser('apiphant check', 'Import everything, print the routes and what was passed over; exit 1 if something is broken.')
-    return _run(_patched, 'check:check', parser.parse_args(words).product)
+    product = parser.parse_args(words).product
+    _patch()
+    from .check import check  # noqa: PLC0415
+    return _run(check, product)
 
 
 def _dev(words: list[str]) -> int:
@@ -99,12 +105,14 @@ def _dev(words: list[str]) -> int:
     parser.add_argument('--poll', metavar='SECONDS', type=_positive, help='look for changes so often, where the file system tells of none')
     parser.add_argument('--plain', action='store_true', help='no colours and no toolbar')
     given = vars(parser.parse_args(words))
-    return _run(_plain, 'dev.session:run', given.pop('product'), given.pop('address'), **given)
+    from .dev.start import run  # noqa: PLC0415
+    return _run(run, given.pop('product'), given.pop('address'), **given)
 
 
 def _new(words: list[str]) -> int:
     parser = _parser('apiphant new', 'Make a product: an API with tests, and what it takes to deploy it. The last part of its path is its name.')
-    return _run(_plain, 'scaffold:new', parser.parse_args(words).product)
+    from .new.scaffold import new  # noqa: PLC0415
+    return _run(new, parser.parse_args(words).product)
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {'check': _check, 'dev': _dev, 'new': _new}
@@ -151,15 +159,11 @@ def _run(call: Callable[..., Any], *arguments: Any, **options: Any) -> int:
     return FAILED
 
 
-def _patched(name: str, *arguments: Any, **options: Any) -> Any:
-    import_module('gevent.monkey').patch_all()
+def _patch() -> None:
+    """Before anything is imported that has to be patched."""
+    from gevent.monkey import patch_all  # noqa: PLC0415
+    patch_all()
     logs.setup()
-    return _plain(name, *arguments, **options)
-
-
-def _plain(name: str, *arguments: Any, **options: Any) -> Any:
-    module, _, function = name.partition(':')
-    return getattr(import_module(f'apiphant.{module}'), function)(*arguments, **options)
 
 
 if __name__ == '__main__':

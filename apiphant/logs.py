@@ -8,7 +8,7 @@ import select
 import traceback
 from types import FrameType, TracebackType
 
-FORMAT = '%(levelname)s at %(module)s.%(funcName)s:%(lineno)d [%(asctime)s] %(message)s'
+FORMAT = '%(levelname)s at %(place)s.%(funcName)s:%(lineno)d [%(asctime)s] %(message)s'
 SHORT_FORMAT = '%(levelname)s %(asctime)s %(message)s'
 SHORT_TIME = '%H:%M:%S'
 POLL = select.poll  # as it is before gevent patches it
@@ -51,15 +51,14 @@ class Stream(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 class Formatter(logging.Formatter):
-    """Formats exceptions with `format_error`."""
+    """Names modules of ours without "apiphant.", and formats exceptions with `format_error`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.place = record.name.removeprefix('apiphant.') if record.name.startswith('apiphant.') else record.module
+        return super().format(record)
 
     def formatException(self, ei: tuple[type[BaseException] | None, BaseException | None, TracebackType | None]) -> str:
         return format_error(ei[1]) if ei[1] is not None else super().formatException(ei)  # type: ignore[arg-type]
-
-
-def count(number: int, noun: str) -> str:
-    """'1 action', '2 actions'"""
-    return f'{number} {noun}{"" if number == 1 else "s"}'
 
 
 def format_error(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from .request import Request
+from .api.request import Request
 
 TIMEOUT = 60.0  # seconds
 LONG = 60  # characters of one line, from which on a diff reads better

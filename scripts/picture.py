@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.running import SAMPLE, clean_environment
-from tests.terminal import Terminal
+from tests.kit.running import SAMPLE, clean_environment
+from tests.kit.terminal import Terminal
 
 PICTURE = Path(__file__).resolve().with_name('console.svg')
 FOLDER = Path('/tmp/demo')  # always the same: tracebacks name it

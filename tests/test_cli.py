@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from apiphant import __version__
-from tests.running import SAMPLE, run_cli, write_tree
+from tests.kit.running import SAMPLE, run_cli, write_tree
 
 USAGE = [
     ([], 'arguments are required: PRODUCT'),

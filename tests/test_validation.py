@@ -1,6 +1,6 @@
 import pytest
 
-from apiphant.request import Request
+from apiphant.api.request import Request
 from apiphant.validation import ApiError, BadRequest, Invalid, Missing, field
 
 

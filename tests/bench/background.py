@@ -23,7 +23,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.bench import machines
 from tests.bench.serve import cpu, family, others, resident
-from tests.running import clean_environment, wait_for, write_tree
+from tests.kit.running import clean_environment, wait_for, write_tree
 
 WINDOW, MINUTE, REST, DEADLINE = 30, 60, 3, 60  # seconds; the first runs and a rest are left out, and should be over by a deadline
 FEW, MANY = 100, 10_000  # tasks

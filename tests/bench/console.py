@@ -29,8 +29,8 @@ import pexpect
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.bench.serve import cpu, family
-from tests.running import SAMPLE, clean_environment, dev, wait_for, write_tree
-from tests.saves import SAVES
+from tests.kit.running import SAMPLE, clean_environment, dev, wait_for, write_tree
+from tests.kit.saves import SAVES
 
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / '.venv-bench'

@@ -25,8 +25,8 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.bench.serve import family, others
-from tests.redis import Redis
-from tests.running import clean_environment, wait_for, write_tree
+from tests.kit.redis import Redis
+from tests.kit.running import clean_environment, wait_for, write_tree
 
 WINDOW, AWAY, AFTER, DEADLINE, DOUBLED = 30, 8, 14, 90, 0.5  # seconds
 MINUTES = 2

@@ -22,9 +22,9 @@ from statistics import median, quantiles
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.bench.serve import Candidate, others, resident, running
-from tests.running import Server, wait_for, write_tree
-from tests.saves import SAVES
-from tests.shop import Poller
+from tests.kit.running import Server, wait_for, write_tree
+from tests.kit.saves import SAVES
+from tests.kit.shop import Poller
 
 ROUTE = '/api/v0/echo/read'
 REST = 0.3  # seconds between edits, so that a reloader can finish

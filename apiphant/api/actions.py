@@ -1,0 +1,69 @@
+"""Actions: the functions of a target module that calls run, and the marks raw_environ and raw_response."""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, TypeVar, overload
+
+Handler = TypeVar('Handler', bound=Callable[..., Any])
+
+ACTIONS = ('create', 'read', 'update', 'delete')
+
+
+@overload
+def raw_environ(handler: Handler, /) -> Handler: ...
+
+
+@overload
+def raw_environ(*, max_body: int | None = None) -> Callable[[Handler], Handler]: ...
+
+
+def raw_environ(handler: Handler | None = None, /, *, max_body: int | None = None) -> Handler | Callable[[Handler], Handler]:
+    """The handler gets the WSGI environ in place of the request, for any method.
+
+    `@raw_environ(max_body=200 * 1024 * 1024)` lets it read larger bodies than the server takes else, in bytes.
+    """
+    def decorate(handler: Handler) -> Handler:
+        handler.is_raw_environ = True  # type: ignore[attr-defined]
+        handler.max_body = max_body  # type: ignore[attr-defined]
+        return handler
+    return decorate(handler) if handler else decorate
+
+
+def raw_response(handler: Handler) -> Handler:
+    """The handler gets `start_response` as a second argument and returns a WSGI iterable, for any method."""
+    handler.is_raw_response = True  # type: ignore[attr-defined]
+    return handler
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a URL calls. `max_body` is the handler's own limit in bytes, None for the server's."""
+    handler: Callable[..., Any]
+    raw_environ: bool = False
+    raw_response: bool = False
+    max_body: int | None = None
+
+    @property
+    def is_raw(self) -> bool:
+        return self.raw_environ or self.raw_response
+
+
+Routes = Mapping[str, Action]  # '/api/v0/echo/read' -> Action
+
+
+def actions_of(module: ModuleType) -> dict[str, Action]:
+    """The module's actions by name. Raises TypeError for one that cannot be called the way we do."""
+    found = {name: vars(module)[name] for name in ACTIONS if callable(vars(module).get(name))}
+    for name, handler in found.items():
+        if inspect.iscoroutinefunction(handler):
+            raise TypeError(f'{module.__name__}.{name} is an async function: on gevent a plain "def {name}" waits without blocking others')
+    return {name: _action(handler) for name, handler in found.items()}
+
+
+def _action(handler: Callable[..., Any]) -> Action:
+    """What the decorators raw_environ and raw_response have noted."""
+    is_raw = (getattr(handler, 'is_raw_environ', False), getattr(handler, 'is_raw_response', False))
+    return Action(handler, *is_raw, getattr(handler, 'max_body', None))

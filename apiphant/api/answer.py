@@ -1,0 +1,86 @@
+"""The pure core: routes, method, path and body in; status and object out.
+
+One call is one unit of work, supervised in `answer`: whatever a handler raises, SystemExit and GreenletExit included, is
+logged there and becomes a 500 that says nothing of it.
+"""
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+
+from ..validation import ApiError, BadRequest, status_line
+from .actions import Action, Routes
+from .request import Request, convert
+
+log = logging.getLogger(__name__)
+
+NOT_AN_OBJECT = 'Request content should be JSON Object'
+INTERNAL_ERROR = {'error': status_line(500)}
+WITHOUT_BODY = (204, 205, 304)
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+MAX_BODY = 1024 * 1024  # bytes, as nginx has it
+
+
+def parse(body: bytes) -> Request:
+    """The request in a body: strict RFC 8259, exact integers. Raises BadRequest."""
+    try:
+        content = _decode(body) if body else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest(NOT_AN_OBJECT) from None
+    if type(content) is not dict:
+        raise BadRequest(NOT_AN_OBJECT)
+    request: Request = convert(content)
+    return request
+
+
+def answer(routes: Routes, method: str, path: str, body: bytes) -> tuple[int, Any]:
+    """The status and the object that a call is answered with. Raises nothing."""
+    try:
+        action = routes.get(path)
+        if action is None:
+            raise ApiError(404)
+        if method != 'POST':
+            raise ApiError(501)
+        content = action.handler(parse(body))
+        return 200, content if isinstance(content, dict) else _content(action, content)
+    except ApiError as error:
+        return error.status, {'error': error.error}
+    except BaseException:
+        log.exception('%s %s failed:', method, path)
+        return 500, INTERNAL_ERROR
+
+
+def reply(routes: Routes, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+    """The status and the body to send. Raises nothing."""
+    status, content = answer(routes, method, path, body)
+    return encode(path, status, content)
+
+
+def encode(path: str, status: int, content: Any) -> tuple[int, bytes]:
+    """The status and the body to send: 500 for content that JSON has no way to say. Raises nothing."""
+    if status in WITHOUT_BODY:
+        return status, b''
+    try:
+        return status, _encode(content)
+    except Exception:
+        log.exception('The answer of %s cannot be JSON:', path)
+        return 500, _encode(INTERNAL_ERROR)
+
+
+def headers_of(status: int, body: bytes) -> list[tuple[str, str]]:
+    headers = [] if status in WITHOUT_BODY else [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))]
+    return [*headers, ('Allow', 'POST')] if status == 501 else headers
+
+
+def _content(action: Action, content: Any) -> dict[str, Any]:
+    """What a handler returned, if that can be an answer. Raises TypeError."""
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise TypeError(f'{action.handler.__module__}.{action.handler.__qualname__} returned {type(content).__name__}, not a dict or None')
+    return content

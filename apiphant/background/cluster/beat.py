@@ -1,0 +1,72 @@
+"""The scheduler of a product on many machines: RedBeat, in a process of its own, one beside each runner.
+
+One of them holds RedBeat's lock and sends the tasks, the others wait for it. Reads a line of JSON from standard input, what
+to do, and ends when that is closed: when its runner is gone, however it went. When the engine goes away it exits with
+`GONE`, and the runner starts it again.
+"""
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable
+
+from celery.beat import SchedulingError, Service
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from ... import logs
+from ..tasks import Task
+from . import celery_app, engine, masking
+from .grid import from_json, to_json
+from .redbeat import Scheduler, entries
+
+GONE = 75  # EX_TEMPFAIL
+
+PATIENCE = 3.0  # seconds to let go of the lock
+
+log = logging.getLogger(__name__)
+
+
+def job(url: str, product: str, tasks: Iterable[Task]) -> str:
+    """What `main` reads."""
+    return json.dumps({'engine': url, 'product': product, 'tasks': {task.name: to_json(task.schedule) for task in tasks}})
+
+
+def main() -> int:
+    """Returns the exit status."""
+    work = json.loads(sys.stdin.readline())
+    shared = engine.parse(work['engine'])
+    logs.setup()
+    masking.hide(shared.secrets)
+    for name in ('celery', 'kombu'):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # the runner says it when the engine cannot be reached
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the runner ends it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    threading.Thread(target=_follow_runner, daemon=True).start()
+    app = celery_app.make_app(shared, work['product'])
+    app.conf.beat_schedule = entries(work['product'], {name: from_json(fields) for name, fields in work['tasks'].items()}, time.time())
+    return _serve(Service(app, scheduler_cls=Scheduler, hostname=celery_app.node_name(work['product'], 'beat')))
+
+
+def _serve(service: Service) -> int:
+    try:
+        service.start()
+    except (RedisError, OperationalError, SchedulingError, OSError):
+        return GONE
+    return 0
+
+
+def _follow_runner() -> None:
+    os.read(sys.stdin.fileno(), 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(PATIENCE)
+    os._exit(GONE)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

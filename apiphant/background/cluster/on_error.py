@@ -1,0 +1,40 @@
+"""How often `on_error` hears of errors, on all machines together: the rule of `alarm`, with what it counts in redis."""
+from __future__ import annotations
+
+from hashlib import sha256
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from ..on_error import QUIET, Alarm, Key
+
+FORGOTTEN = 3600  # seconds after which errors that were not told count no more
+
+
+class SharedAlarm(Alarm):
+    """While redis is away, each runner counts for itself."""
+
+    def __init__(self, client: Redis, prefix: str) -> None:
+        super().__init__()
+        self._client = client
+        self._prefix = prefix
+
+    def count(self, key: Key, now: float) -> int:
+        """How many errors like this one are to be told now, itself with them; 0 while that has to wait."""
+        try:
+            return self._count(sha256('\n'.join(key).encode(errors='backslashreplace')).hexdigest())
+        except (RedisError, OSError):
+            return super().count(key, now)
+
+    def _count(self, error: str) -> int:
+        told, untold = (f'{self._prefix}:{what}:{error}' for what in ('told', 'untold'))
+        with self._client.pipeline() as pipe:
+            pipe.incr(untold)
+            pipe.expire(untold, FORGOTTEN)
+            pipe.set(told, 1, nx=True, ex=int(QUIET))
+            if not pipe.execute()[-1]:
+                return 0
+        with self._client.pipeline() as pipe:
+            pipe.get(untold)
+            pipe.delete(untold)
+            return int(pipe.execute()[0] or 1)

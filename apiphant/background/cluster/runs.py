@@ -1,0 +1,44 @@
+"""Runs of tasks by a Celery worker: one at a time for each task, on all machines."""
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+
+from ...words import reason
+from ..tasks import Task
+from .failures import Failures
+from .locks import Locks
+
+log = logging.getLogger(__name__)
+
+
+
+class Runs:
+    """What is between Celery and `run(task)`, which returns whether it was done: no overlap, and rests."""
+
+    def __init__(self, locks: Locks, failures: Failures, run: Callable[[Task], bool]) -> None:
+        self._locks = locks
+        self._failures = failures
+        self._run = run
+
+    def start(self, task: Task) -> None:
+        """Unless it is still running somewhere, or rests."""
+        try:
+            with self._locks.hold(task.name) as is_free:
+                if is_free:
+                    self._run_if_due(task)
+                else:
+                    log.warning('Task %s: skipped, still running.', task.name)
+        except (RedisError, OSError) as error:
+            log.warning('Task %s: skipped, its lock cannot be taken: %s', task.name, reason(error))
+
+    def _run_if_due(self, task: Task) -> None:
+        if self._failures.is_resting(task):
+            log.debug('Task %s: skipped, it rests after failures', task.name)
+            return
+        begun = time.monotonic()
+        is_done = self._run(task)
+        self._failures.note(task, is_done=is_done, passed=time.monotonic() - begun)

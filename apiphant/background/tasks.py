@@ -1,0 +1,121 @@
+"""Background tasks: functions of the product, decorated with when to run them."""
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, NoReturn, TypeVar
+from zoneinfo import ZoneInfo
+
+from ..api import product
+from ..api.product import BrokenProduct, Product, ProductError
+from .on_error import OnError
+from .schedule import Cron, Every, Schedule, is_cron
+
+FIELDS = 5  # of a cron line
+SHOWN = 100  # tasks in one line
+
+Function = TypeVar('Function', bound=Callable[[], Any])
+
+_tasks: dict[str, Task] = {}  # by name
+_every = lru_cache(Every)  # one for all tasks of a period
+
+
+def load(found: Product) -> OnError:
+    """Import the product's tasks. Returns its on_error. Raises ProductError."""
+    product.add_to_path(found)
+    name = f'{found.name}.api.background'
+    try:
+        module = import_module(name)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            raise ProductError(f'{found.name} has no background tasks: there is no {found.api / "background.py"}') from None
+        raise BrokenProduct({name: error}) from None
+    if not tasks():
+        raise ProductError(f'{found.name} has no background tasks: nothing in {name} is decorated with @seconds or @cron')
+    on_error: OnError = getattr(module, 'on_error', None)
+    return on_error
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A function to call by a schedule; `timeout` is in seconds."""
+    function: Callable[[], Any]
+    schedule: Schedule
+    timeout: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+
+def tasks() -> list[Task]:
+    """Those of the modules as they are imported now: where one was imported anew, its old tasks are gone."""
+    return [task for task in _tasks.values() if _is_live(task.function)]
+
+
+def listed(todo: Sequence[Task]) -> str:
+    """For a log line: each and its schedule, but not thousands."""
+    shown = [f'{task.name} {task.schedule}' for task in todo[:SHOWN]]
+    return ', '.join([*shown, f'and {len(todo) - SHOWN} more'] if len(todo) > SHOWN else shown)
+
+
+def seconds(period: float, *, timeout: float | None = None, jitter: float = 0) -> Callable[[Function], Function]:
+    """Run the decorated function, which takes nothing, every `period` seconds.
+
+    A run that takes longer than `timeout` seconds is ended and counts as failed; each begins up to `jitter` seconds later.
+    Raises ValueError where a number makes no sense.
+    """
+    def decorate(function: Function) -> Function:
+        if not _is_number(period) or not period > 0:
+            _refuse(function, f'seconds({period!r}) should be a number above 0')
+        _check(function, timeout, jitter)
+        return _add(function, _every(period, jitter), timeout)
+    return decorate
+
+
+def cron(line: str, *, timezone: str = 'UTC', timeout: float | None = None, jitter: float = 0) -> Callable[[Function], Function]:
+    """Run the decorated function when a cron line of five fields says so, by the clocks of a zone: `30 2 * * *`, 'Europe/Berlin'.
+
+    Raises ValueError for a line that means nothing, an unknown zone, and numbers that make no sense.
+    """
+    def decorate(function: Function) -> Function:
+        if not isinstance(line, str) or len(line.split()) != FIELDS or not is_cron(line):
+            _refuse(function, f'cron({line!r}) should be five fields: minute, hour, day, month, day of week')
+        try:
+            ZoneInfo(timezone)
+        except (ValueError, OSError, KeyError, TypeError):
+            _refuse(function, f'timezone={timezone!r} is no zone that is known here')
+        _check(function, timeout, jitter)
+        return _add(function, Cron(line, timezone, jitter), timeout)
+    return decorate
+
+
+def _check(function: Callable[[], Any], timeout: float | None, jitter: float) -> None:
+    if timeout is not None and (not _is_number(timeout) or not timeout > 0):
+        _refuse(function, f'timeout={timeout!r} should be a number above 0')
+    if not _is_number(jitter) or not jitter >= 0:
+        _refuse(function, f'jitter={jitter!r} should be a number from 0')
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float('inf')
+
+
+def _refuse(function: Callable[[], Any], why: str) -> NoReturn:
+    raise ValueError(f'{function.__name__}: {why}')
+
+
+def _add(function: Function, schedule: Schedule, timeout: float | None) -> Function:
+    name = function.__name__
+    if name in _tasks and _is_live(_tasks[name].function):
+        _refuse(function, f'there is a task of that name in {_tasks[name].function.__module__} already')
+    _tasks[name] = Task(function, schedule, timeout)
+    return function
+
+
+def _is_live(function: Callable[[], Any]) -> bool:
+    module = sys.modules.get(function.__module__)
+    return module is not None and vars(module) is getattr(function, '__globals__', vars(module))

@@ -1,8 +1,0 @@
-"""`python -m apiphant.dev`: the app process as an executable of its own. It patches before all else."""
-from gevent.monkey import patch_all
-
-patch_all()
-
-from .app_process import run  # noqa: E402
-
-run()

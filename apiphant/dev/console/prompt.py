@@ -1,0 +1,168 @@
+"""The terminal: reads lines, and prints what others have to say above the one that is being typed. All of prompt_toolkit is here.
+
+Only one thread ever writes to the terminal at a time: while a line is read that is the prompt's own event loop, otherwise
+whoever has something to say. While a debugger has the terminal, nobody does.
+"""
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from types import FrameType
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
+from prompt_toolkit.history import FileHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.lexers import Lexer, PygmentsLexer
+from prompt_toolkit.output.color_depth import ColorDepth
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.styles import BaseStyle, Style, merge_styles, style_from_pygments_cls
+from prompt_toolkit.validation import ValidationError, Validator
+
+from . import highlight
+from .advice import Advice
+from .screen import Screen
+from .signals import handled
+
+TICK = 1.0  # seconds between two looks at what the toolbar says
+MENU = 6  # lines kept free for the completion menu
+STYLE = Style.from_dict({
+    'bottom-toolbar': 'noreverse ansibrightblack', 'validation-toolbar': 'noreverse ansired', 'completion-menu': 'noreverse bg:default',
+    'completion-menu.completion': 'noreverse bg:default fg:ansicyan', 'completion-menu.completion.current': 'reverse fg:ansicyan',
+    'completion-menu.meta.completion': 'noreverse bg:default fg:default', 'completion-menu.meta.completion.current': 'reverse fg:default',
+    'scrollbar.background': 'bg:default', 'scrollbar.button': 'bg:default'})
+
+
+class Output(Vt100_Output):
+    """Never asks the terminal where the cursor is: that costs a round trip at each redraw, and a warning where nobody answers."""
+
+    def get_rows_below_cursor_position(self) -> int:
+        """So many at least; prompt_toolkit shows a toolbar where it knows."""
+        return 1
+
+
+class Reader:
+    """Reads lines with everything that makes it comfortable."""
+
+    def __init__(self, prompt: str, advice: Advice, screen: Screen, history: str, *, is_plain: bool) -> None:
+        depth = ColorDepth.MONOCHROME if is_plain else ColorDepth.from_env()
+        output = Output.from_pty(sys.stdout, term=os.environ.get('TERM'), default_color_depth=depth)
+        self._screen = screen
+        self._session: PromptSession[str] = PromptSession(
+            prompt,
+            multiline=True,
+            prompt_continuation=lambda width, number, wrapped: ' ' * width,
+            completer=LineCompleter(advice),
+            complete_while_typing=True,
+            validator=LineValidator(advice),
+            validate_while_typing=True,
+            lexer=_lexer() if screen.is_colour else None,
+            style=_style() if screen.is_colour else None,
+            include_default_pygments_style=False,
+            key_bindings=_bindings(advice),
+            history=History(history, advice),
+            reserve_space_for_menu=MENU,
+            enable_open_in_editor=True,
+            tempfile_suffix='.txt',
+            bottom_toolbar=None if is_plain else lambda: advice.toolbar(output.get_size().columns),
+            refresh_interval=0 if is_plain else TICK,
+            output=output,
+        )
+
+    def read(self, default: str = '') -> str:
+        """Raises EOFError, KeyboardInterrupt, SystemExit."""
+        with self._screen.prompting() as attach, _leaving_by_signal(self._session):
+            return self._session.prompt(default=default, pre_run=attach, handle_sigint=False)
+
+
+class DumbReader:
+    """A terminal that cannot move the cursor gets no escapes."""
+
+    def __init__(self, prompt: str, advice: Advice) -> None:
+        self._prompt = prompt
+        self._advice = advice
+
+    def read(self, default: str = '') -> str:
+        """Raises EOFError, KeyboardInterrupt."""
+        try:
+            text = default + input(self._prompt + default)  # what is typed is put behind it
+            while self._advice.is_unfinished(text) and (more := input(' ' * len(self._prompt))):
+                text += f'\n{more}'
+            return text
+        except (KeyboardInterrupt, EOFError):
+            print()
+            raise
+
+
+class LineCompleter(Completer):
+    """Candidates as they are now."""
+
+    def __init__(self, advice: Advice) -> None:
+        self._advice = advice
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        return (Completion(candidate.text, -candidate.length, display_meta=candidate.hint)
+                for candidate in self._advice.complete(document.text_before_cursor))
+
+
+class LineValidator(Validator):
+    """Shows what is wrong below the line, and does not take it."""
+
+    def __init__(self, advice: Advice) -> None:
+        self._advice = advice
+
+    def validate(self, document: Document) -> None:
+        if problem := self._advice.problem(document.text):
+            row, column = document.translate_index_to_position(problem[1])
+            line = f'line {row + 1}, ' if document.line_count > 1 else ''
+            raise ValidationError(problem[1], f'{problem[0]} ({line}column {column + 1})')
+
+
+class History(FileHistory):
+    """Without what should not be written down."""
+
+    def __init__(self, path: str, advice: Advice) -> None:
+        super().__init__(path)
+        self._advice = advice
+
+    def append_string(self, string: str) -> None:
+        if self._advice.may_be_kept(string):
+            super().append_string(string)
+
+
+def _bindings(advice: Advice) -> KeyBindings:
+    bindings = KeyBindings()
+
+    @bindings.add('enter', filter=has_focus(DEFAULT_BUFFER))  # not while searching the history
+    def enter(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if advice.is_unfinished(buffer.text) and buffer.document.is_cursor_at_the_end:
+            buffer.insert_text('\n')
+        else:
+            buffer.validate_and_handle()
+    return bindings
+
+
+def _lexer() -> Lexer:
+    return PygmentsLexer(highlight.LineLexer)
+
+
+def _style() -> BaseStyle:
+    return merge_styles([style_from_pygments_cls(highlight.style()), STYLE])
+
+
+def _leaving_by_signal(prompt: PromptSession[str]) -> AbstractContextManager[None]:
+    """SIGTERM and SIGHUP end the prompt from inside its loop, so that it puts the terminal back."""
+    def leave(number: int, frame: FrameType | None) -> None:
+        error = SystemExit(128 + number)
+        if prompt.app.is_running and prompt.app.loop:
+            prompt.app.loop.call_soon_threadsafe(lambda: prompt.app.exit(exception=error))
+        else:
+            raise error
+    return handled(leave, signal.SIGTERM, signal.SIGHUP)

@@ -1,0 +1,136 @@
+"""The screen: text above the prompt, from any thread, and whether there are colours."""
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from prompt_toolkit.application import in_terminal
+from prompt_toolkit.application.current import get_app
+
+from . import highlight
+
+REDRAW = 0.03  # seconds between two batches of lines above the prompt
+
+
+class Screen:
+    """Where text goes: to the terminal, above the prompt if there is one. Any thread may write whole lines."""
+
+    def __init__(self, is_colour: bool) -> None:
+        self.is_colour = is_colour
+        self.painter = highlight.Painter()
+        self.is_free = threading.Event()  # no debugger has the terminal
+        self.is_free.set()
+        self._lock = threading.Lock()
+        self._waiting: deque[str] = deque()
+        self._wake: Callable[[], object] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._returned = asyncio.Event()
+
+    def write(self, text: str) -> None:
+        """What the app or its supervisor says, without colours yet."""
+        with self._lock:
+            painted = self.painter.paint(text)
+            self._put(painted if self.is_colour else text)
+
+    def show(self, text: str) -> None:
+        """As it is."""
+        with self._lock:
+            self._put(text)
+
+    def _put(self, text: str) -> None:
+        """Under the lock."""
+        self._waiting.append(text)
+        if self._wake:
+            self._wake()
+        else:
+            self._flush()
+
+    @contextmanager
+    def prompting(self) -> Iterator[Callable[[], None]]:
+        """While a line is read, text waits for the prompt's loop. Gives what the prompt is to call when it runs."""
+        with self._lock:
+            self._wake = _nobody
+        try:
+            yield self._attach
+        finally:
+            with self._lock:
+                self._wake = self._loop = None
+                self._flush()
+
+    def lend(self, granted: Callable[[], None]) -> None:
+        """To a debugger: nothing is written or read until it is taken back."""
+        with self._lock:
+            self.is_free.clear()
+            loop = self._loop
+        if not loop or not _call_in(loop, lambda: self._begin_lending(granted)):
+            granted()
+
+    def take_back(self) -> None:
+        with self._lock:
+            self.is_free.set()
+            loop = self._loop
+            if self._wake is None:
+                self._flush()
+        if loop:
+            _call_in(loop, self._end_lending)
+
+    def _begin_lending(self, granted: Callable[[], None]) -> None:
+        self._returned = asyncio.Event()
+        get_app().create_background_task(self._step_aside(granted, self._returned))
+
+    def _end_lending(self) -> None:
+        self._returned.set()
+
+    async def _step_aside(self, granted: Callable[[], None], returned: asyncio.Event) -> None:
+        async with in_terminal():
+            granted()
+            await returned.wait()
+        if self._wake:
+            self._wake()
+
+    def _attach(self) -> None:
+        loop, has_text = asyncio.get_running_loop(), asyncio.Event()
+        with self._lock:
+            self._loop, self._returned = loop, asyncio.Event()
+            self._wake = lambda: _call_in(loop, has_text.set)
+        has_text.set()
+        get_app().create_background_task(self._print_above(has_text))
+
+    async def _print_above(self, has_text: asyncio.Event) -> None:
+        while True:
+            await has_text.wait()
+            has_text.clear()
+            if self._waiting and self.is_free.is_set():
+                async with in_terminal():
+                    with self._lock:
+                        self._flush()
+                await asyncio.sleep(REDRAW)
+
+    def _flush(self) -> None:
+        """Under the lock."""
+        while self._waiting and self.is_free.is_set():
+            sys.stdout.write(self._waiting.popleft())
+        sys.stdout.flush()
+
+
+def _nobody() -> None:
+    """Nobody is to be woken: the prompt is about to start and looks then."""
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> bool:
+    try:
+        loop.call_soon_threadsafe(function)
+    except RuntimeError:  # closed: the line has been read, what waits is written then
+        return False
+    return True
+
+
+def is_colour(stream: object) -> bool:
+    """Whether colours go to a stream: a terminal that can, of a person that has not said no."""
+    isatty = getattr(stream, 'isatty', None)
+    return bool(isatty and isatty() and not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb')

@@ -1,0 +1,104 @@
+"""Lines from `-c` or a pipe: one answer a line on standard output, everything else on standard error."""
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+
+from ..line.command import BadLine
+from ..line.effect import Ask, Call, Do, Edit, Effect, Open, Save, Show, Watch
+from . import shell
+from .reply import CallError, Reply
+from .session import Session
+
+CALL_FAILED = 1
+BAD_LINE = 2
+
+
+def run(session: Session, lines: Iterable[str]) -> int:
+    """Run the lines. Returns the exit status: 0 if all calls were answered with 200, 1 if some was not, 2 for a line that means nothing."""
+    try:
+        return _run(session, lines)
+    except BrokenPipeError:  # whoever reads the answers has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CALL_FAILED
+
+
+def _run(session: Session, lines: Iterable[str]) -> int:
+    worst = 0
+    for number, line in enumerate(lines, 1):
+        try:
+            effect = session.interpret(line)
+        except BadLine as error:
+            print(f'apiphant dev: line {number}: {error}', file=sys.stderr)
+            worst = BAD_LINE
+            continue
+        if effect == Do('quit'):
+            break
+        worst = max(worst, _do(session, effect))
+    return worst
+
+
+def _do(session: Session, effect: Effect) -> int:
+    """The exit status that comes of it."""
+    if isinstance(effect, Call):
+        return _call(session, effect)
+    if isinstance(effect, Show):
+        return _print(effect.text, effect.output)
+    if isinstance(effect, Ask):
+        return _ask(session, effect)
+    if isinstance(effect, Save):
+        return _save(session, effect)
+    if isinstance(effect, (Edit, Open, Watch)):
+        print(f'apiphant dev: {type(effect).__name__.lower()} is for a terminal', file=sys.stderr)
+        return BAD_LINE
+    return 0
+
+
+def _save(session: Session, effect: Save) -> int:
+    try:
+        print(session.save(effect), file=sys.stderr)
+    except BadLine as error:
+        print(f'apiphant dev: {error}', file=sys.stderr)
+        return CALL_FAILED
+    return 0
+
+
+def _print(text: str, output: str) -> int:
+    if output:
+        return CALL_FAILED if shell.feed(output, f'{text}\n'.encode()) else 0
+    print(text, flush=True)
+    return 0
+
+
+def _ask(session: Session, question: Ask) -> int:
+    try:
+        answer = session.ask(question)
+    except CallError as error:
+        print(error, file=sys.stderr)
+        return CALL_FAILED
+    session.settle()
+    return _print(answer, question.output) if answer else 0
+
+
+def _call(session: Session, call: Call) -> int:
+    try:
+        answer = session.call(call)
+    except CallError as error:
+        print(f'apiphant dev: {error}', file=sys.stderr)
+        return CALL_FAILED
+    session.settle()
+    failed = _print(_one_line(answer), call.output)
+    if hint := session.suggestion(call, answer):
+        print(f'apiphant dev: {hint}', file=sys.stderr)
+    return failed if answer.status == 200 else CALL_FAILED
+
+
+def _one_line(answer: Reply) -> str:
+    """What we send is one line as it is; a raw response may be anything."""
+    text = answer.body.decode('utf-8', 'replace').rstrip('\n')
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False) if '\n' in text else text
+    except ValueError:
+        return text

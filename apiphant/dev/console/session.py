@@ -1,0 +1,142 @@
+"""`apiphant dev`: the parts put together, and the choice of how lines come: from a terminal, a pipe, `-c`, or not at all.
+
+The app is started first, so that it is ready when the rest of this process has been imported: prompt_toolkit takes
+0.2 s, which is why a console is imported only where there is a terminal.
+"""
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from ... import address
+from ...address import Address
+from ...api.product import Product
+from ..control import agent
+from ..line.command import BadLine, State, interpret, suggestion
+from ..line.effect import Ask, Call, Do, Effect, Save, Use
+from ..source.fields import Description, describe
+from .reply import CallError, Reply
+from .supervise import Lender, Supervisor
+from .watch import Watcher
+
+SETTLE = 0.05  # seconds that log lines of a call have to come before its answer is shown
+DEFAULT_VERSION = 'v0'
+
+
+class Session:
+    """A product being served, and what lines can do with it."""
+
+    def __init__(self, found: Product, place: Address, supervisor: Supervisor) -> None:
+        self.product = found
+        self.address = place
+        self.supervisor = supervisor
+        self._version = ''
+        self._call: Call | None = None  # the last one
+        self._status = 0
+        self._answer: Callable[[], Any] = lambda: None
+        self._described: dict[Path, tuple[float, Mapping[str, Description]]] = {}
+
+    @property
+    def version(self) -> str:
+        """What `use` said; else v0, or the first that there is."""
+        versions = self.supervisor.routes.versions
+        return self._version or (DEFAULT_VERSION if DEFAULT_VERSION in versions or not versions else versions[0])
+
+    @property
+    def state(self) -> State:
+        """What lines refer to at the moment."""
+        return State(self.version, self.supervisor.routes, self.address.reachable.url, self._call, self._status, self._answer, self.describe)
+
+    def interpret(self, line: str) -> Effect:
+        """The effect of a line, already had where it is only the session's. Raises BadLine."""
+        if line.strip():
+            self.supervisor.settled.wait()
+        effect = interpret(line, self.state)
+        if isinstance(effect, Use):
+            self._version = effect.version
+        if effect == Do('restart'):
+            self.supervisor.restart('as you asked')
+        return effect
+
+    def call(self, call: Call, *, is_kept: bool = True) -> Reply:
+        """The answer, kept as the last one. Raises CallError."""
+        self._check_app()
+        from . import client  # noqa: PLC0415  # http.client takes 30 ms, for which the prompt need not wait
+        reply: Reply = client.post(self.address, call.path, json.dumps(call.request).encode(), agent(os.getpid()))
+        if is_kept:
+            self._call, self._status, self._answer = call, reply.status, cache(partial(_content, reply.body))
+        return reply
+
+    def _check_app(self) -> None:
+        if self.supervisor.is_waiting:
+            raise CallError('no answer: the app process does not start; it is tried again when a file is saved')
+
+    def suggestion(self, call: Call, reply: Reply) -> str:
+        """What was perhaps meant by a call that nothing answers to."""
+        routes = self.supervisor.routes
+        return suggestion(call, routes) if reply.status == 404 and not routes.has(call.version, call.target, call.action) else ''
+
+    def ask(self, question: Ask) -> str:
+        """What the app says to it. Raises CallError, also where it could not do what was asked."""
+        self._check_app()
+        answer, is_failed = self.supervisor.ask(question.what, **question.details)
+        if is_failed:
+            self.settle()
+            raise CallError(answer)
+        return answer
+
+    def save(self, what: Save) -> str:
+        """Keep a call and its answer in the product's tests; what was done, in words. Raises BadLine."""
+        from ..source import literals, record  # noqa: PLC0415  # they take 20 ms
+        path, call = self.product.api / 'test.py', what.call
+        try:
+            is_replaced = record.record(path, call.target, call.action, call.request, what.status, what.answer, version=call.version)
+        except (literals.CannotRecord, OSError) as error:
+            raise BadLine(f'not saved: {error}') from None
+        place = self.address.reachable
+        hint = '' if is_replaced or str(place) == address.DEFAULT else f'; it is for {address.DEFAULT}, unless config.update(...) there names {place}'
+        return f'{"Replaced in" if is_replaced else "Added to"} {path.relative_to(self.product.path.parent)}{hint}'
+
+    def describe(self, version: str, target: str) -> Mapping[str, Description]:
+        """What the actions of a target take, by its source as it is now."""
+        base = self.product.api / version / target
+        for path in (base / '__init__.py', Path(f'{base}.py')):
+            try:
+                changed = path.stat().st_mtime
+                if path not in self._described or self._described[path][0] != changed:
+                    self._described[path] = changed, describe(path.read_text('utf-8', 'replace'))
+                return self._described[path][1]
+            except (OSError, ValueError):
+                continue
+        return {}
+
+    def settle(self) -> None:
+        """Let log lines of what was just answered come first."""
+        self.supervisor.settle(SETTLE)
+
+
+def _content(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+@contextmanager
+def started(found: Product, listener: socket.socket, write: Callable[[str], None], poll: float | None,
+            lender: Lender | None = None) -> Iterator[Session]:
+    """A session with its app and its watcher running; `write` gets what they have to say, `lender` has the terminal."""
+    def say(text: str) -> None:
+        write(f'{text}\n')
+    supervisor = Supervisor(found, listener, write, say, lender)
+    try:
+        Watcher(found.path, supervisor.look, lambda: supervisor.files, say, poll=poll).start()
+        yield Session(found, address.of(listener), supervisor)
+    finally:
+        supervisor.stop()

@@ -1,0 +1,45 @@
+"""Shell commands that an answer is piped to."""
+from __future__ import annotations
+
+import signal
+import subprocess
+
+from .signals import handled
+
+PATIENCE = 1.0  # seconds for a command to end by itself
+
+
+def feed(command: str, data: bytes, *, stdout: int | None = None) -> int:
+    """Run a shell command with the data on its standard input; its exit status, negative for a signal. It need not read the data."""
+    interrupts: list[int] = []  # Ctrl-C could come when there is a child, and nobody knows of it yet
+    with handled(lambda number, frame: interrupts.append(number), signal.SIGINT):
+        child = subprocess.Popen(['sh', '-c', command], stdin=subprocess.PIPE, stdout=stdout, bufsize=0)
+    try:
+        if interrupts:
+            raise KeyboardInterrupt
+        _write(child, data)
+        return child.wait()
+    except BaseException:
+        _end(child)
+        raise
+
+
+def _write(child: subprocess.Popen[bytes], data: bytes) -> None:
+    """Without a buffer: closing one flushes it, which would wait for a reader after Ctrl-C too."""
+    assert child.stdin is not None
+    rest = memoryview(data)
+    try:
+        with child.stdin as pipe:
+            while rest:
+                rest = rest[pipe.write(rest):]
+    except BrokenPipeError:
+        pass
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(PATIENCE)
+    except BaseException:  # it ignores that, or a second Ctrl-C
+        child.kill()
+        child.wait()

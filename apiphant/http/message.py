@@ -1,0 +1,40 @@
+"""One HTTP request, and a refusal of one."""
+from __future__ import annotations
+
+from ..api.actions import Action
+
+
+class Refusal(Exception):
+    """The bytes are no request that is taken here: answer `status` and close."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class Message:
+    """One request. Whoever is told that it has begun sets `limit`, the bytes that its body may have, and whether they are kept."""
+
+    method = ''
+    target = ''
+    path = ''
+    version = '1.1'
+    length = 0  # bytes of the body so far, kept or not
+    limit = 0
+    is_kept = True
+    is_chunked = False
+    is_complete = False
+    keep_alive = True
+    expects_continue = False
+    offers_upgrade = False
+    action: Action | None = None
+    refusal: Refusal | None = None
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body: list[bytes] = []
+
+    @property
+    def awaits_continue(self) -> bool:
+        """Whether the client waits to be told to send the body."""
+        return self.expects_continue and self.is_kept and not self.length and not self.is_complete and not self.refusal

@@ -1,0 +1,281 @@
+"""HTTP/1.1 as bytes in and requests out. Every limit of size and every rule of framing lives here; no socket does.
+
+llhttp (httptools) checks how a message is framed and nothing else. What it lets through is refused here: a Host that is
+missing, double or not one; `*` and authority targets; versions other than 1.0 and 1.1; a Transfer-Encoding other than
+`chunked`, or on 1.0; and everything that is too large. After a refusal a connection is good for nothing more.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Protocol
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools.parser.errors import HttpParserCallbackError
+
+from .message import Message, Refusal
+
+REQUEST_LINE = 8 * 1024  # bytes
+HEADERS = 32 * 1024  # bytes of names and values in all
+FIELDS = 100
+CHUNK_OVERHEAD = 8 * 1024  # bytes of chunk extensions and trailers together
+LONGEST_LENGTH = 15  # digits
+VERSIONS = ('1.1', '1.0')
+SLICE = 4 * 1024  # bytes that httptools is fed at once: what is counted by feeds is off by no more
+SLACK = 2 * SLICE  # what is between the names and values of a head, and that
+PLAIN_CHUNK = 24  # bytes that framing one chunk takes at the most without an extension
+
+HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::[0-9]*)?")
+ABSOLUTE = re.compile(r'https?://[^/?#]*', re.IGNORECASE)
+
+
+class Owner(Protocol):
+    """Whose bytes they are."""
+
+    def begun(self, message: Message) -> None:
+        """A head is whole."""
+
+    def ended(self, message: Message) -> None:
+        """A request is whole, or refused."""
+
+
+class Parser:
+    """Feed it bytes, and it tells their owner what they are. Between two requests it may be given to another owner.
+
+    Once bytes are refused, what follows them is dropped.
+    """
+
+    __slots__ = ('_body', '_fed', '_headers', '_length', '_message', '_overhead', '_parser', '_size', '_url',
+                 'is_in_body', 'is_in_head', 'is_over', 'on_body', 'on_url', 'owner')
+
+    def __init__(self) -> None:
+        self.owner: Owner | None = None
+        self.is_in_head = False  # some of it is there
+        self.is_in_body = False
+        self.is_over = False
+        self._message = Message()
+        self._headers = self._message.headers
+        self._url: list[bytes] = []
+        self._body: list[bytes] = []
+        self._fed = 0  # bytes in this feed
+        self._size = 0  # bytes of this head in the feeds before
+        self._overhead = 0  # bytes of this body that frame it, beyond what chunks need
+        self._length = 0  # the Content-Length
+        self.on_url = self._url.append  # called by httptools: the less Python there, the better
+        self.on_body = self._body.append
+        self._parser = HttpRequestParser(self)
+
+    @property
+    def awaits_continue(self) -> bool:
+        """Whether the client waits to be told to send a body that is wanted."""
+        return self.is_in_body and self._message.awaits_continue
+
+    def is_continued(self) -> None:
+        self._message.expects_continue = False
+
+    def feed(self, data: bytes) -> None:
+        if len(data) <= SLICE:
+            self._feed(data)
+        else:
+            for start in range(0, len(data), SLICE):
+                self._feed(data[start:start + SLICE])
+
+    def _feed(self, data: bytes) -> None:
+        if self.is_over:
+            return
+        before = self._message if self.is_in_body else None
+        self._fed = len(data)
+        try:
+            self._parser.feed_data(data)
+            if self.is_in_head:
+                self._check_head(len(data))
+            elif self.is_in_body:
+                size = self._take_body()
+                self._overhead = max(0, self._overhead + (len(data) - size if self._message is before else 0))
+                self._check_overhead()
+        except HttpParserUpgrade as left_off:
+            self._read_on(data[left_off.args[0]:])
+        except Refusal as refusal:
+            self.refuse(refusal)
+        except HttpParserCallbackError as error:
+            self.refuse(error.__context__ if isinstance(error.__context__, Refusal) else Refusal(400, str(error)))
+        except HttpParserError as error:
+            if not self._message.is_complete:  # else it is what follows the last request
+                self.refuse(Refusal(400, str(error)))
+
+    def _read_on(self, data: bytes) -> None:
+        """httptools leaves off where another protocol is offered. None is changed to: the body still belongs to the request, which is the last."""
+        message, self._parser = self._message, HttpRequestParser(Rest(self))
+        message.offers_upgrade = False
+        framing = b'Transfer-Encoding: chunked' if message.is_chunked else b'Content-Length: %d' % self._length
+        self._parser.feed_data(b'POST / HTTP/1.1\r\nConnection: close\r\n%b\r\n\r\n' % framing)
+        self._feed(data)
+
+    def _check_head(self, size: int) -> None:
+        """What httptools gathers before it calls back, a target or a header, has no bound of its own."""
+        self._size += size
+        if sum(map(len, self._url)) > REQUEST_LINE:
+            raise Refusal(414, 'the request line is too long')
+        if self._size > REQUEST_LINE + HEADERS + SLACK:
+            raise Refusal(431 if self._url else 414, 'the head is too large')
+
+    def _check_overhead(self) -> None:
+        """The same for what frames a chunked body: extensions and trailers."""
+        if self._message.is_chunked and self._overhead > CHUNK_OVERHEAD:
+            raise Refusal(400, 'chunk extensions and trailers are too large')
+
+    def _take_body(self) -> int:
+        """Give the message what of its body has come. Returns the bytes."""
+        message, parts = self._message, self._body
+        size = sum(map(len, parts))
+        message.length += size
+        if message.length > message.limit:
+            raise Refusal(413, 'the body is too large')
+        if message.is_kept:
+            message.body += parts
+        parts.clear()
+        return size
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Take nothing more, and say so once."""
+        self.is_over = True
+        if self.is_in_head and self._url:
+            self._message.method = self._parser.get_method().decode()
+        self._message.refusal = refusal
+        self._message.keep_alive = False
+        assert self.owner
+        self.owner.ended(self._message)
+
+    # What httptools calls
+
+    def on_message_begin(self) -> None:
+        self.is_in_head = True
+        self._message = Message()
+        self._headers = self._message.headers
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        message = self._message
+        self._headers = []  # for trailers, which nobody reads
+        self.is_in_head = False
+        self.is_in_body = True
+        head = self._size + self._fed
+        self._size = self._overhead = 0
+        message.version = self._parser.get_http_version()
+        message.method = self._parser.get_method().decode()
+        message.target = b''.join(self._url).decode()
+        self._url.clear()
+        message.keep_alive = self._parser.should_keep_alive()
+        message.path = path_of(message.method, message.target, message.version)
+        length = self._length = check_headers(message)
+        if message.offers_upgrade:
+            message.offers_upgrade = self._parser.should_upgrade()
+            message.keep_alive = message.keep_alive and not message.offers_upgrade
+        if head > HEADERS:
+            check_size(message)
+        assert self.owner
+        self.owner.begun(message)
+        if length > message.limit:
+            raise Refusal(413, 'the body is too large')
+
+    def on_chunk_header(self) -> None:
+        self._overhead -= PLAIN_CHUNK
+
+    def on_message_complete(self) -> None:
+        if self._message.offers_upgrade:
+            return
+        if self._body:
+            self._take_body()
+        self.is_in_body = False
+        self.is_over = not self._message.keep_alive
+        self._message.is_complete = True
+        assert self.owner
+        self.owner.ended(self._message)
+
+
+class Rest:
+    """What httptools tells of a body whose head was read by another parser."""
+
+    def __init__(self, parser: Parser) -> None:
+        self.on_body = parser.on_body
+        self.on_chunk_header = parser.on_chunk_header
+        self.on_message_complete = parser.on_message_complete
+
+
+@lru_cache(maxsize=256)
+def path_of(method: str, target: str, version: str) -> str:
+    """The path in a request line. Raises Refusal."""
+    if version not in VERSIONS:
+        raise Refusal(505 if version >= '1' else 400, f'HTTP/{version} is not spoken here')
+    if len(target) + len(method) + len('  HTTP/1.1') > REQUEST_LINE:
+        raise Refusal(414, 'the request line is too long')
+    if not target.startswith('/') and not (target == '*' and method == 'OPTIONS'):
+        absolute = ABSOLUTE.match(target)
+        if not absolute:
+            raise Refusal(400, 'the target is neither a path nor a URL')
+        target = target[absolute.end():]
+        target = target if target.startswith('/') else '/' + target
+    return target.partition('?')[0].partition('#')[0]
+
+
+def check_headers(message: Message) -> int:
+    """Number, Host, framing and Expect. Returns the Content-Length, 0 without one. Raises Refusal."""
+    hosts = length = 0
+    for name, value in message.headers:
+        lower = name.lower()
+        if lower in CHECKED:
+            if lower == b'host':
+                hosts += 1
+                _check_host(value)
+            elif lower == b'content-length':
+                length = _length(value)
+            else:
+                CHECKED[lower](message, value.strip(b' \t').lower())
+    if len(message.headers) > FIELDS:
+        raise Refusal(431, 'there are too many headers')
+    if hosts > 1 or (not hosts and message.version == '1.1'):
+        raise Refusal(400, 'there should be one Host')
+    return length
+
+
+def check_size(message: Message) -> None:
+    """Of all headers. Raises Refusal."""
+    if sum(len(name) + len(value) for name, value in message.headers) > HEADERS:
+        raise Refusal(431, 'the headers are too large')
+
+
+@lru_cache(maxsize=256)
+def _check_host(value: bytes) -> None:
+    if not HOST.fullmatch(value.strip(b' \t')):
+        raise Refusal(400, 'Host is no host')
+
+
+def _length(value: bytes) -> int:
+    digits = value.strip(b' \t')
+    if not digits.isdigit() or len(digits) > LONGEST_LENGTH:
+        raise Refusal(400, 'Content-Length is no length')
+    return int(digits)
+
+
+def _check_encoding(message: Message, value: bytes) -> None:
+    if value != b'chunked' or message.version != '1.1':
+        raise Refusal(400, 'Transfer-Encoding should be chunked, and HTTP/1.1')
+    message.is_chunked = True
+
+
+def _check_expect(message: Message, value: bytes) -> None:
+    if value != b'100-continue':
+        raise Refusal(417, 'only 100-continue can be expected')
+    message.expects_continue = message.version == '1.1'
+
+
+def _note_upgrade(message: Message, value: bytes) -> None:
+    message.offers_upgrade = True
+
+
+CHECKED: dict[bytes, Callable[[Message, bytes], None]] = {
+    b'host': lambda message, value: None, b'content-length': lambda message, value: None,
+    b'transfer-encoding': _check_encoding, b'expect': _check_expect, b'upgrade': _note_upgrade}

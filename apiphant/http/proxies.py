@@ -1,0 +1,40 @@
+"""The access log: one line for each request that was answered. And who the client is, behind proxies that are trusted."""
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from typing import Any
+
+from .message import Message
+
+
+class Everybody(Container[str]):
+    """`*`: all peers are trusted."""
+
+    def __contains__(self, peer: object) -> bool:
+        return True
+
+
+def trusted_peers(names: str) -> Container[str]:
+    """'127.0.0.1, ::1' as a set; those on a unix socket, who have no address, are always in it."""
+    return Everybody() if names.strip() == '*' else frozenset(('', *(name.strip() for name in names.split(','))))
+
+
+def address_of(peer: Any) -> str:
+    """'' for a client on a unix socket."""
+    return peer[0] if isinstance(peer, tuple) else ''
+
+
+def client_of(message: Message, peer: str, trusted: Container[str]) -> str:
+    """The nearest address that is not a trusted proxy's: X-Forwarded-For is read from its end, and only as far as it can be believed."""
+    hops = [peer, *reversed(_forwarded(message.headers))]
+    return next((hop for hop in hops if hop not in trusted), hops[-1])
+
+
+def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    value = b','.join(value for name, value in headers if name.lower() == b'x-forwarded-for')
+    return [hop.decode('latin-1') for part in value.split(b',') if (hop := part.strip(b' \t'))]
+
+
+def is_https(message: Message, peer: str, trusted: Container[str]) -> bool:
+    """Whether a trusted proxy says that its client came by HTTPS."""
+    return peer in trusted and any(name.lower() == b'x-forwarded-proto' and value.strip().lower() == b'https' for name, value in message.headers)

@@ -1,0 +1,40 @@
+"""Serve a product: `serve()` with the server of our own, `application()` to any WSGI server.
+
+Handlers import their marks from here, so importing this package must stay light: no gunicorn, no argparse, no gevent.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..address import DEFAULT
+from ..api import product
+from ..api.actions import raw_environ, raw_response
+from ..api.application import Application
+from ..api.routing import load_product
+
+if TYPE_CHECKING:
+    from ..address import Address
+
+__all__ = ('application', 'raw_environ', 'raw_response', 'serve')
+
+
+def application(path: str | Path) -> Application:
+    """The WSGI callable of the product in the folder `path`, for gunicorn and the like:
+
+        gunicorn "apiphant.server:application('myproduct')"
+
+    Raises ProductError, BrokenProduct.
+    """
+    return Application(load_product(product.find(path)))
+
+
+def serve(path: str | Path, listen: str | Address = DEFAULT, **given: Any) -> None:
+    """Serve the product in the folder `path` on an address until SIGTERM or SIGINT, then leave with SystemExit.
+
+    Options are those of the command `apiphant`: `workers=2`, `access_log='-'`; from APIPHANT_* where they are not given.
+    The worker processes patch themselves, and import the product after that; this process should not be patched.
+    Raises ProductError, AddressError, BadOption, and RuntimeError in a process that is patched.
+    """
+    from .start import serve as start  # noqa: PLC0415  # gunicorn and argparse take 60 ms, for which no handler need wait
+    start(path, listen, **given)

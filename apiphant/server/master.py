@@ -1,0 +1,164 @@
+"""The master process: gunicorn's arbiter, and the service that it keeps workers of.
+
+What differs from gunicorn: code that cannot be imported never ends a service that runs. A HUP tries the import in a
+process of its own first, and a worker that cannot start later waits and is tried again. The old workers serve until all
+new ones do, and a master whose program has moved becomes the new one in place.
+"""
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from gunicorn.arbiter import Arbiter as GunicornArbiter
+from gunicorn.errors import HaltServer
+
+from ..threads import QUICK
+from .trial import try_import
+
+FOREVER = 3600.0  # seconds
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+BOARD = 4096  # workers at a time, and then some
+
+IRRELEVANT = {signal.SIGCHLD, signal.SIGHUP, GunicornArbiter.WAKEUP_REQUEST}  # to a master that becomes another program
+
+log = logging.getLogger(__name__)
+
+
+class Arbiter(GunicornArbiter):  # type: ignore[misc]
+    """The master process."""
+
+    _is_to_become = False
+    _is_told_to_stop = False  # what takes long is left then
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        if self.pidfile:
+            self.pidfile.pid = self.pid  # gunicorn leaves a file alone that names this process already, and then does not remove it
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())  # those that came while one program became another
+
+    def reload(self) -> None:
+        if self.app.program.has_moved:
+            self._is_to_become = True
+        elif self._can_import():
+            log.info('Starting workers with the new code')
+            self._try(super().reload)
+        elif not self._is_told_to_stop:
+            log.error('The new code cannot be imported: the workers go on with the old')
+
+    def _try(self, call: Callable[[], None]) -> None:
+        """A pid file that cannot be written is no reason to end."""
+        try:
+            call()
+        except (OSError, RuntimeError) as error:
+            log.error('%s', error)
+
+    def signal(self, sig: int, frame: FrameType | None) -> None:
+        self._is_told_to_stop |= sig in STOPS
+        super().signal(sig, frame)
+
+    def _try_to_become(self) -> None:
+        """The program of the place that the command leads to now, if it can serve."""
+        self._is_to_become = False
+        program = self.app.program
+        place = program.place
+        if not program.can_start(self.timeout or FOREVER, lambda: self._is_told_to_stop):
+            log.error('The new program cannot serve the product: the old one goes on, with its workers')
+            return
+        if program.place != place:  # another by now, that was not tried
+            self._is_to_become = True
+            return
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self._become()
+        except OSError as error:
+            self._is_to_become = False
+            log.error('The new program cannot be run: %s', error)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+
+    def _become(self) -> None:
+        """Unless this one was told something meanwhile, which it does before that."""
+        told = [self.SIG_QUEUE.get_nowait() for _ in range(self.SIG_QUEUE.qsize())]
+        try:
+            if {*told} <= IRRELEVANT:
+                log.info('Becoming the new program, %s', self.app.program.command[0])
+                self.app.program.become(self.LISTENERS[0].fileno(), {*self.WORKERS, *self.app.former})
+        finally:
+            self._is_to_become = True
+            for number in told:
+                self.SIG_QUEUE.put_nowait(number)
+
+    def _can_import(self) -> bool:
+        """Try it in a process of its own, which is ended if it takes longer than a worker may."""
+        pid = os.fork()
+        if not pid:
+            try_import(self.app.product, self.pid, self.LISTENERS)
+        end = time.monotonic() + (self.timeout or FOREVER)
+        while time.monotonic() < end and not self._is_told_to_stop:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                return status == 0
+            time.sleep(0.02)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return False
+
+    def manage_workers(self) -> None:
+        """The old ones are told to stop when all new ones serve. Called when all signals that came have been heard."""
+        if self._is_to_become:
+            self._try_to_become()
+        end = time.monotonic() + (self.timeout or FOREVER)
+        while len(self.WORKERS) > self.num_workers and not self._newest_serve() and not self._is_told_to_stop and time.monotonic() < end:
+            self.reap_workers()
+            time.sleep(0.02)
+        super().manage_workers()
+        if self._newest_serve():
+            self.app.former.stop(self.cfg.graceful_timeout)
+        self.app.former.reap()
+
+    def _newest_serve(self) -> bool:
+        newest = sorted(worker.age for worker in self.WORKERS.values())[-self.num_workers:]
+        return len(newest) == self.num_workers and all(map(self.app.serves, newest))
+
+    def spawn_worker(self) -> int:
+        """Signals wait while there is nobody in the new process to take them."""
+        self.app.note(self.worker_age + 1, False)
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.SIGNALS)
+        master = os.getpid()
+        try:
+            return super().spawn_worker()  # type: ignore[no-any-return]
+        except OSError as error:
+            if os.getpid() != master:
+                raise
+            log.error('A worker could not be started, and is tried again: %s', error)
+            return 0
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
+
+    def stop(self, graceful: bool = True) -> None:
+        self.app.former.stop(self.cfg.graceful_timeout if graceful else QUICK)
+        self._stop(graceful)
+        while self.app.former:
+            self.reap_workers()
+            self.app.former.reap()
+            time.sleep(0.02)
+
+    def _stop(self, graceful: bool) -> None:
+        """To the end, also when a worker that could not start is found on the way, or the file of a unix socket is gone or another's."""
+        while True:
+            try:
+                return super().stop(graceful)  # type: ignore[no-any-return]
+            except HaltServer:
+                continue
+            except OSError:
+                self.LISTENERS: list[Any] = []
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        if exit_status:
+            self.log.error_log.setLevel(logging.CRITICAL)  # the worker has said why
+        super().halt(None, 1 if exit_status else 0)

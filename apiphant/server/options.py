@@ -1,0 +1,124 @@
+"""What can be chosen about the production server: one table, from which the command line, the environment and --help come."""
+from __future__ import annotations
+
+import os
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from ..api.answer import MAX_BODY
+
+LEVELS = ('debug', 'info', 'warning', 'error', 'critical')
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise ArgumentTypeError(f'{text!r} should be a whole number, not negative')
+    return int(text)
+
+
+def _above_zero(text: str) -> int:
+    number = _number(text)
+    if not number:
+        raise ArgumentTypeError('it should be above 0')
+    return number
+
+
+def _file(text: str) -> str:
+    if not os.access(text, os.R_OK):
+        raise ArgumentTypeError(f'{text!r} cannot be read')
+    return text
+
+
+def _level(text: str) -> str:
+    if text not in LEVELS:
+        raise ArgumentTypeError(f'{text!r} should be one of {", ".join(LEVELS)}')
+    return text
+
+
+def _peers(text: str) -> str:
+    """'*', or addresses with commas between."""
+    for name in [] if text.strip() == '*' else text.split(','):
+        try:
+            ip_address(name.strip())
+        except ValueError:
+            raise ArgumentTypeError(f'{name.strip()!r} is no address') from None
+    return text
+
+
+class BadOption(Exception):
+    """An option, or a variable of the environment, has a value that cannot be used; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """`--name VALUE` or APIPHANT_NAME. `gunicorn` is its name there, where gunicorn has it."""
+    name: str
+    metavar: str
+    kind: Callable[[str], Any]
+    default: Any
+    help: str
+    gunicorn: str = ''
+
+    @property
+    def key(self) -> str:
+        return self.name.replace('-', '_')
+
+    @property
+    def variable(self) -> str:
+        return f'APIPHANT_{self.key.upper()}'
+
+
+GROUPS: dict[str, tuple[Option, ...]] = {
+    'processes': (
+        Option('workers', 'N', _above_zero, 1, 'processes that serve', 'workers'),
+        Option('timeout', 'SECONDS', _number, 30, 'a worker that blocks for so long is replaced; 0: never', 'timeout'),
+        Option('graceful-timeout', 'SECONDS', _number, 8, 'what running requests get to end when the server is told to stop', 'graceful_timeout'),
+        Option('max-requests', 'N', _number, 0, 'replace a worker after so many requests; 0: never', 'max_requests'),
+        Option('max-requests-jitter', 'N', _number, 0, 'and up to so many more, so that not all are replaced at once', 'max_requests_jitter'),
+        Option('pid', 'FILE', str, None, 'write the number of the master process to a file', 'pidfile'),
+        Option('fd', 'N', _number, None, 'listen on an inherited descriptor in place of HOST:PORT'),
+    ),
+    'limits': (
+        Option('keep-alive', 'SECONDS', _above_zero, 75, 'close a connection that is idle for so long; keep it above what the proxy before it has'),
+        Option('max-connections', 'N', _number, 0, 'connections of a worker; 0: what its descriptors allow'),
+        Option('max-body', 'BYTES', _number, MAX_BODY, 'larger requests are answered with 413; @raw_environ(max_body=...) has its own'),
+    ),
+    'logs': (
+        Option('access-log', 'FILE', str, None, 'a line for each request; - is standard output. USR1 reopens the file', 'accesslog'),
+        Option('log-level', 'LEVEL', _level, 'info', f'one of {", ".join(LEVELS)}', 'loglevel'),
+    ),
+    'TLS and proxies': (
+        Option('certfile', 'FILE', _file, None, 'serve HTTPS with this certificate', 'certfile'),
+        Option('keyfile', 'FILE', _file, None, 'and this key', 'keyfile'),
+        Option('forwarded-allow-ips', 'LIST', _peers, '127.0.0.1,::1',
+               'peers whose X-Forwarded-For and -Proto are believed, with commas between; *: all'),
+    ),
+}
+OPTIONS = tuple(option for group in GROUPS.values() for option in group)
+
+
+def add_to(parser: ArgumentParser) -> None:
+    """Groups of options; what is not given is not in the namespace either."""
+    for title, options in GROUPS.items():
+        group = parser.add_argument_group(title)
+        for option in options:
+            text = option.help if option.default is None else f'{option.help} (default {option.default})'
+            group.add_argument(f'--{option.name}', metavar=option.metavar, type=option.kind, default=SUPPRESS, help=text)
+
+
+def resolve(given: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Each option by key: as given, else from the environment, else the default. Raises BadOption."""
+    return {option.key: given[option.key] if option.key in given else _from(environment, option) for option in OPTIONS}
+
+
+def _from(environment: Mapping[str, str], option: Option) -> Any:
+    text = environment.get(option.variable)
+    if not text:
+        return option.default
+    try:
+        return option.kind(text)
+    except ArgumentTypeError as error:
+        raise BadOption(f'{option.variable}: {error}') from None

@@ -1,0 +1,59 @@
+"""The service that gunicorn keeps workers of: a product, our options, and the descriptor to listen on."""
+from __future__ import annotations
+
+from mmap import mmap
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from ..api.application import Application
+from ..api.product import Product
+from ..api.routing import load_product
+from .gunicorn_log import Logger
+from .master import BOARD, Arbiter
+from .options import OPTIONS, BadOption
+from .takeover import Former, Program
+from .worker import Worker
+
+
+class Service(BaseApplication):  # type: ignore[misc]
+    """A product for gunicorn, with our options and the descriptor to listen on."""
+
+    def __init__(self, found: Product, descriptor: int, options: dict[str, Any], former: Former) -> None:
+        self.product = found
+        self.options = options
+        self.former = former
+        self.program = Program()
+        self._descriptor = descriptor
+        self._board = mmap(-1, BOARD)  # shared by all processes: 1 for each worker, by age, that has the product imported; the first one for any
+        self._board[0] = bool(former)
+        super().__init__()
+
+    @property
+    def has_served(self) -> bool:
+        """Whether some worker ever had the product imported."""
+        return self._board[0] != 0
+
+    def note(self, age: int, serves: bool) -> None:
+        """Of the worker of that age."""
+        self._board[1 + age % (BOARD - 1)] = serves
+        self._board[0] |= serves
+
+    def serves(self, age: int) -> bool:
+        return self._board[1 + age % (BOARD - 1)] != 0
+
+    def load_config(self) -> None:
+        settings = {option.gunicorn: self.options[option.key] for option in OPTIONS if option.gunicorn}
+        fixed = {'bind': f'fd://{self._descriptor}', 'worker_class': Worker, 'logger_class': Logger, 'control_socket_disable': True}
+        for name, value in {**settings, **fixed}.items():
+            if value is not None:
+                self.cfg.set(name, value)
+
+    def load(self) -> Application:
+        return Application(load_product(self.product))
+
+    def run(self) -> None:
+        try:
+            Arbiter(self).run()
+        except RuntimeError as error:  # gunicorn's word for a pid file that is in use
+            raise BadOption(str(error)) from None

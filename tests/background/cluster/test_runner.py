@@ -1,0 +1,314 @@
+"""Runners that share a real redis, and what happens when either dies. All time limits are those of the issue."""
+import itertools
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.kit.redis import PASSWORD, Redis, free_port
+from tests.kit.running import Program, clean_environment, run_cli, wait_for, write_tree
+
+pytest.importorskip('celery')
+pytestmark = [pytest.mark.once, pytest.mark.skipif(not shutil.which('redis-server'), reason='no redis-server: apt-get install redis-server')]
+
+RUN = 'import sys; from apiphant.cli import background; sys.exit(background())'
+QUICK = '''
+import os, time
+from apiphant.background import seconds
+
+def say(what):
+    print(what, time.time(), flush=True)
+
+@seconds(1)
+def quick():
+    say('QUICK')
+'''
+TASKS = QUICK + '''
+@seconds(1)
+def slow():
+    say('BEGAN')
+    time.sleep(2.5)
+    say('ENDED')
+
+@seconds(1)
+def fails():
+    say('FAILS')
+    1 / 0
+
+@seconds(1)
+def mends():
+    assert os.path.exists('mended')
+
+def on_error(error):
+    print('REPORTED', error.splitlines()[-1], flush=True)
+'''
+ENDLESS = '''
+import time
+from apiphant.background import seconds
+
+@seconds(1)
+def endless():
+    print('BEGAN', flush=True)
+    time.sleep(600)
+'''
+STUCK = QUICK + '''
+@seconds(3600)
+def spins():
+    while not os.path.exists('begin'):
+        time.sleep(0.1)
+    say('SPINS')
+    end = time.monotonic() + %d
+    while time.monotonic() < end:
+        pass
+    say('SPUN')
+'''
+ACTIVE = 'This runner is the one that sends the tasks'
+GAP = 8  # seconds
+
+
+@pytest.fixture
+def redis(tmp_path):
+    with Redis(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def start(redis, tmp_path):
+    """Starts runners, and sees to it that they end and never said the password."""
+    programs = []
+
+    def start(source=QUICK, url=redis.url):
+        folder = write_tree(tmp_path, {'shop/api/background.py': source})
+        words = ('shop', '--engine', url, '--state', f'state-{len(programs)}')
+        programs.append(Program('-c', RUN, *words, cwd=folder, start_new_session=True))
+        return programs[-1]
+    yield start
+    for program in programs:
+        program.process.kill()
+        program.end()
+        assert PASSWORD not in program.text
+
+
+def times(what, *programs):
+    return sorted(float(line.split()[1]) for program in programs for line in program.lines if line.startswith(what))
+
+
+def gaps(found):
+    return [after - before for before, after in itertools.pairwise(found)]
+
+
+def both(start, source=QUICK):
+    """The runner whose scheduler is the active one, and another."""
+    active = start(source)
+    active.wait_for_line(ACTIVE)
+    other = start(source)
+    other.wait_for_line('Ready to run tasks')
+    return active, other
+
+
+def children(program):
+    return [int(word) for word in Path(f'/proc/{program.process.pid}/task/{program.process.pid}/children').read_text().split()]
+
+
+def wait_for_run(since, *runners):
+    return wait_for(lambda: next((when for when in times('QUICK', *runners) if when > since), None), 'a run')
+
+
+def gap_after(when, *runners):
+    """The longest pause between runs, from then until another scheduler is the active one and has sent tasks."""
+    wait_for(lambda: sum(runner.text.count(ACTIVE) for runner in runners) > 1, 'another scheduler')
+    wait_for_run(time.time() + 1, *runners)
+    found = max(gaps([begun for begun in times('QUICK', *runners) if begun > when - 2]))
+    print('gap', found)
+    return found
+
+
+def test_once(start, redis, tmp_path):
+    """A second's task runs once a second; one that takes longer never runs twice at a time; one that fails, later and later; a window of 30 s."""
+    runners = both(start, TASKS)
+    begin = time.time()
+    time.sleep(8)
+    assert redis.ask('EXISTS', 'apiphant.shop:failures:mends') == '1'
+    write_tree(tmp_path, {'mended': ''})
+    time.sleep(22)
+    runs = [when for when in times('QUICK', *runners) if begin < when < begin + 30]
+    print(len(runs), 'runs', [round(gap, 2) for gap in gaps(runs)])
+    assert 27 <= len(runs) <= 31
+    assert min(gaps(runs)) > 0.3
+    assert all(len(times('QUICK', runner)) > 3 for runner in runners)
+    began, ended = times('BEGAN', *runners), times('ENDED', *runners)
+    assert all(before <= after for before, after in zip(ended, began[1:], strict=False))
+    assert len(began) >= 8
+    assert any('Task slow: skipped, still running.' in runner.text for runner in runners)
+    variables = clean_environment(APIPHANT_ENGINE=redis.url, APIPHANT_PRODUCT='shop')
+    answer = run_cli('-A', 'apiphant.background.cluster', 'inspect', 'active', module='celery', env=variables)
+    assert answer.returncode == 0, answer
+    assert answer.stdout.count('->  shop-runner-') == 2
+    answer = run_cli('-A', 'apiphant.background.cluster', 'inspect', 'ping', module='celery', env=variables)
+    assert (answer.stdout.count('->  shop-runner-'), answer.stdout.count('->  shop-beat-')) == (2, 1)
+    assert sum(runner.text.count('REPORTED ZeroDivisionError: division by zero') for runner in runners) == 1
+    failed = gaps(times('FAILS', *runners))
+    print('failures', [round(gap, 2) for gap in failed])
+    assert failed[0] < 1.5  # at once, then on the full second
+    assert all(0.7 <= gap / 2 ** number <= 1.3 for number, gap in enumerate(failed[1:], 1))
+    assert 4 <= len(failed) <= 5
+    assert redis.ask('EXISTS', 'apiphant.shop:failures:mends') == '0'
+    assert len([line for runner in runners for line in runner.lines if line.endswith('Task mends: OK.')]) > 8
+    scheduler, = children(runners[0])
+    runners[0].process.kill()
+    assert gap_after(time.time(), *runners) <= GAP
+    wait_for(lambda: not os.path.exists(f'/proc/{scheduler}/exe'), 'the end of the scheduler of a runner that was killed')
+
+
+@pytest.mark.parametrize('kill', ['machine', 'scheduler'])
+def test_killed(start, kill):
+    active, other = both(start)
+    pid = active.process.pid
+    scheduler, = children(active)
+    when = time.time()
+    if kill == 'machine':
+        os.killpg(pid, signal.SIGKILL)
+    else:
+        os.kill(scheduler, signal.SIGKILL)
+    assert gap_after(when, active, other) <= GAP
+    if kill == 'scheduler':
+        assert 'The scheduler ended with status -9; starting it again' in active.text
+
+
+def health(folder, number):
+    done = Program('-c', RUN, 'shop', '--health', '--state', f'state-{number}', cwd=folder)
+    return done.wait(), done.text
+
+
+def test_stuck(start, tmp_path):
+    """The run of a task that never waits goes on alone, and is named."""
+    runners = both(start, STUCK % 8)
+    write_tree(tmp_path, {'begin': ''})
+    wait_for(lambda: times('SPUN', *runners), 'the end of it')
+    began, ended = times('SPINS', *runners), times('SPUN', *runners)
+    stuck, other = sorted(runners, key=lambda runner: 'SPINS' not in runner.text)
+    stuck.wait_for_line('Task spins holds all others, for [34] s now:')
+    stuck.wait_for_line('Task spins: OK')
+    time.sleep(1)
+    assert 'celery' not in stuck.text  # nor where it finds what it had taken and is late for
+    assert len([when for when in times('QUICK', other) if began[0] < when < ended[0]]) >= 6
+    assert len(began) == 1
+    assert 'lock' not in stuck.text
+
+
+def test_health(start, redis, tmp_path):
+    runner = start()
+    wait_for(lambda: health(tmp_path, 0)[0] == 0, 'the first tick')
+    status, text = health(tmp_path, 0)
+    assert status == 0
+    assert re.fullmatch('alive: the last tick was [01] s ago', text)
+    assert health(tmp_path, 1) == (1, 'not alive: it never ran')
+    runner.wait_for_line('Task quick: OK')
+    words = ('-c', RUN, 'shop', '--engine', redis.url, '--list')
+    listing = Program(*words, cwd=tmp_path)
+    assert listing.wait() == 0
+    assert re.fullmatch(r'quick  every 1 s  last \d{4}-.*Z  next \d{4}-.*Z', listing.text)
+    redis.stop()
+    listing = Program(*words, cwd=tmp_path)
+    assert listing.wait() == 1
+    assert listing.text == f'apiphant: the engine {redis.shown} cannot be reached: connection refused'
+    runner.wait_for_line('cannot be reached')
+    tick, = tmp_path.glob('state-0/apiphant/*/tick')
+    time.sleep(1)
+    os.utime(tick, (0, 0))
+    assert health(tmp_path, 0)[0] == 1
+    redis.start()
+    wait_for(lambda: health(tmp_path, 0)[0] == 0, 'a tick')
+    second = Program('-c', RUN, 'shop', '--engine', redis.url, '--state', 'state-0', cwd=tmp_path)
+    assert second.wait() == 1
+    assert second.text == f'apiphant: the background tasks of this product are run already, by process {runner.process.pid}'
+
+
+def test_redis_away(start, redis):
+    runners = both(start, TASKS)
+    redis.stop()
+    time.sleep(GAP)
+    seen = [len(runner.lines) for runner in runners]
+    redis.start()
+    back = time.time()
+    late = wait_for_run(back, *runners) - back
+    for runner, since in zip(runners, seen, strict=True):
+        runner.wait_for_line('Task ', since)
+    both_late = time.time() - back
+    print('costs', late, both_late)
+    assert late <= GAP
+    assert both_late <= 2 * GAP
+    for runner in runners:
+        runner.wait_for_line('is back')
+        assert said(runner) == [f'The engine {redis.shown} cannot be reached: connection refused; trying again', f'The engine {redis.shown} is back']
+        assert 'celery' not in runner.text
+        assert 'redis.exceptions' not in runner.text
+
+
+def said(runner):
+    """Of the engine: where the connection breaks while it is in use, that is another trouble, and said too."""
+    lines = [line.split('] ')[1] for line in runner.lines if '] The engine' in line]
+    return [line for line in lines if 'reset' not in line and 'closed' not in line]
+
+
+def test_replica(start, redis):
+    """A redis that answers, but takes nothing, as one that is full."""
+    runner = start()
+    runner.wait_for_line('Task quick: OK')
+    assert redis.ask('REPLICAOF', '127.0.0.1', '1') == 'OK'
+    runner.wait_for_line("The engine .* cannot be reached: you can't write against a read only replica; trying again")
+    assert redis.ask('REPLICAOF', 'NO', 'ONE') == 'OK'
+    runner.wait_for_line('is back')
+    runner.wait_for_line('Task quick: OK', len(runner.lines))
+    assert 'celery' not in runner.text
+
+
+def test_drain(start, redis):
+    """And what a run whose lock is lost says."""
+    runner = start(TASKS)
+    runner.wait_for_line('BEGAN')
+    assert redis.ask('DEL', 'apiphant.shop:lock:slow') == '1'
+    runner.wait_for_line('Task slow: its lock cannot be renewed, it was lost; this run goes on and may overlap with the next')
+    assert runner.end() == 0
+    assert len(times('BEGAN', runner)) == len(times('ENDED', runner))
+
+
+@pytest.mark.parametrize(('source', 'line', 'status'), [(ENDLESS, 'BEGAN', 0), (STUCK % 600, 'SPINS', 1)], ids=['waits', 'never waits'])
+def test_drain_has_a_limit(start, tmp_path, source, line, status):
+    write_tree(tmp_path, {'begin': ''})
+    runner = start(source)
+    runner.wait_for_line(line)
+    when = time.time()
+    assert runner.end() == status
+    assert ('Task spins holds all others, and is ended' in runner.text) == (status == 1)
+    assert 9 < time.time() - when < 14
+
+
+def test_unreachable(start, redis):
+    nowhere = free_port()
+    runners = {
+        start(url=f'redis://:{PASSWORD}@127.0.0.1:{nowhere}/0'): f'redis://127.0.0.1:{nowhere}/0 cannot be reached: connection refused; trying again',
+        start(url=f'redis://:not-{PASSWORD}@127.0.0.1:{redis.port}/0'): f'{redis.shown} cannot be reached: invalid username-password pair',
+        start(url=f'redis://:{PASSWORD}@no.invalid/0'): 'redis://no.invalid:6379/0 cannot be reached: ',
+    }
+    for runner, line in runners.items():
+        runner.wait_for_line(re.escape(line))
+    time.sleep(2)
+    for runner in runners:
+        assert runner.end() == 0
+        assert runner.text.count('The engine') == 1
+        assert 'Traceback' not in runner.text
+
+
+def test_no_celery(tmp_path):
+    hidden = write_tree(tmp_path, {'celery/__init__.py': 'raise ModuleNotFoundError("No module", name="celery")'})
+    runner = Program('-c', 'import apiphant.background.cluster.runner', cwd=tmp_path, env=clean_environment(PYTHONPATH=str(hidden)))
+    assert runner.wait() == 1
+    assert runner.lines[-1] == \
+        'apiphant.product.ProductError: --engine needs celery, which is not installed: pip install "apiphant[cluster]"'
+    assert sys.prefix not in runner.lines[-1]

@@ -1,0 +1,299 @@
+"""apiphant-background as a person starts it: real processes, real time."""
+import json
+import os
+import re
+import signal
+import sys
+import time
+from itertools import pairwise
+
+import pytest
+
+from tests.kit.running import Program, clean_environment, wait_for, write_tree
+
+pytestmark = pytest.mark.once
+
+TASKS = '''
+import gevent
+from apiphant.background import seconds
+
+@seconds(0.2)
+def update_something():
+    print('ran', flush=True)
+
+@seconds(0.2)
+def fails():
+    1 / 0
+
+def on_error(error):
+    print('REPORTED', error.splitlines()[0], '|', error.splitlines()[-1], flush=True)
+    if 'again' in error:
+        raise KeyError
+'''
+RUN = 'import sys; from apiphant.cli import background; sys.exit(background())'
+HEAD = 'import gevent, os, sys, time\nfrom apiphant.background import cron, seconds\n\n'
+
+
+def background(folder, files, *words):
+    path = write_tree(folder, files)
+    return Program('-c', RUN, 'shop', *words, cwd=path, env=clean_environment(XDG_STATE_HOME=str(folder / 'state')))
+
+
+def tasks(text):
+    return {'shop/api/background.py': HEAD + text}
+
+
+def times_of(runner, name):
+    """When the task printed that it ran."""
+    return [float(line.split()[1]) for line in runner.lines if line.startswith(f'{name} ')]
+
+
+def test_runs_reports_and_stops(tmp_path):
+    with background(tmp_path, {'shop/api/background.py': TASKS}) as runner:
+        for _ in range(2):
+            seen = len(runner.lines)
+            runner.wait_for_line(r'INFO at background\.run_once:\d+ \[.*\] Task update_something: OK\.', seen)
+            runner.wait_for_line(r'ERROR at background\.run_once:\d+ \[.*\] Task fails failed:', seen)
+        assert runner.end() == 0
+    assert runner.text.count('REPORTED Task fails failed: | ZeroDivisionError: division by zero') == 1
+    assert runner.text.count('on_error: OK.') == 1
+    assert f'{tmp_path}/shop/api/background.py", line 11, in fails' in runner.text
+
+
+def test_failing_on_error(tmp_path):
+    with background(tmp_path, {'shop/api/background.py': TASKS.replace("if 'again' in error", 'if True')}) as runner:
+        runner.wait_for_line(r'on_error failed:')
+        runner.wait_for_line('KeyError')
+
+
+def test_on_error_with_details(tmp_path):
+    text = '@seconds(9)\ndef f():\n    raise KeyError(1)\n\ndef on_error(error, task, count):\n    print("TOLD", task, count, error.splitlines()[-1], flush=True)\n'
+    with background(tmp_path, tasks(text)) as runner:
+        runner.wait_for_line('^TOLD f 1 KeyError: 1$')
+
+
+def test_package_of_tasks(tmp_path):
+    with background(tmp_path, {'shop/api/background/__init__.py': 'from . import one', 'shop/api/background/one.py': TASKS}) as runner:
+        runner.wait_for_line('Task update_something: OK')
+
+
+def test_grid_without_drift(tmp_path):
+    with background(tmp_path, tasks('@seconds(0.25)\ndef f():\n    time.sleep(0.1)\n    print("f", time.time() - 0.1, flush=True)\n')) as runner:
+        wait_for(lambda: len(times_of(runner, 'f')) == 13, 'runs')
+    found = times_of(runner, 'f')
+    assert abs(found[12] - found[0] - 3) < 0.15
+
+
+def test_never_overlaps_itself(tmp_path):
+    text = '@seconds(0.2)\ndef slow():\n    print("begin", flush=True)\n    time.sleep(0.5)\n    print("end", flush=True)\n\n@seconds(0.2)\ndef other(): pass\n'
+    with background(tmp_path, tasks(text)) as runner:
+        wait_for(lambda: runner.lines.count('end') == 4, 'runs')
+    order = [line for line in runner.lines if line in ('begin', 'end')]
+    assert order[:8] == ['begin', 'end'] * 4
+    assert 'Task slow: skipped, still running.' in runner.text
+    assert runner.text.count('Task other: OK') > 6  # side by side
+
+
+def test_one_by_one(tmp_path):
+    text = ''.join(f'@seconds(0.3)\ndef {name}():\n    print("begin", flush=True)\n    time.sleep(0.1)\n    print("end", flush=True)\n\n' for name in 'ab')
+    with background(tmp_path, tasks(text), '--one-by-one') as runner:
+        wait_for(lambda: runner.lines.count('end') == 6, 'runs')
+    assert [line for line in runner.lines if line in ('begin', 'end')][:12] == ['begin', 'end'] * 6
+
+
+def test_timeout(tmp_path):
+    with background(tmp_path, tasks('@seconds(60, timeout=0.2)\ndef f():\n    time.sleep(30)\n')) as runner:
+        runner.wait_for_line('Task f failed:')
+        runner.wait_for_line(r'TaskTimeout: it took longer than 0\.2 s')
+
+
+def test_jitter(tmp_path):
+    with background(tmp_path, tasks('@seconds(0.5, jitter=0.3)\ndef f():\n    print("f", time.time(), flush=True)\n')) as runner:
+        wait_for(lambda: len(times_of(runner, 'f')) == 8, 'runs')
+    gaps = [after - before for before, after in pairwise(times_of(runner, 'f'))]
+    assert max(gaps) - min(gaps) > 0.05
+    assert all(0.15 < gap < 0.9 for gap in gaps)
+
+
+def test_slower_while_it_fails(tmp_path):
+    with background(tmp_path, tasks('@seconds(0.1)\ndef f():\n    print("f", time.time(), flush=True)\n    1 / 0\n')) as runner:
+        wait_for(lambda: len(times_of(runner, 'f')) == 5, 'runs')
+    found = times_of(runner, 'f')
+    gaps = [after - before for before, after in pairwise(found)]
+    assert gaps[3] > 2 * gaps[0]
+
+
+@pytest.mark.parametrize('error', ['SystemExit', 'KeyboardInterrupt', 'gevent.GreenletExit', 'gevent.Timeout', 'MemoryError'])
+def test_whatever_a_task_raises(tmp_path, error):
+    with background(tmp_path, tasks(f'@seconds(0.2)\ndef f():\n    raise {error}\n\n@seconds(0.2)\ndef g(): pass\n')) as runner:
+        runner.wait_for_line('Task f failed:')
+        runner.wait_for_line('Task g: OK', len(runner.lines))
+
+
+def test_holding_all_others(tmp_path):
+    text = '@seconds(60)\ndef spins():\n    end = time.monotonic() + 6\n    while time.monotonic() < end:\n        pass\n'
+    with background(tmp_path, tasks(text)) as runner:
+        runner.wait_for_line(r'WARNING .* Task spins holds all others, for \d s now:')
+        runner.wait_for_line('in spins')
+        assert '/apiphant/' not in runner.text
+
+
+def test_term_lets_tasks_end(tmp_path):
+    text = '@seconds(60)\ndef f():\n    print("begin", flush=True)\n    time.sleep(1)\n    print("done", flush=True)\n'
+    with background(tmp_path, tasks(text)) as runner:
+        runner.wait_for_line('begin')
+        assert runner.end() == 0
+    assert 'done' in runner.lines
+
+
+def test_term_with_a_task_that_never_waits(tmp_path):
+    with background(tmp_path, tasks('@seconds(60)\ndef f():\n    print("begin", flush=True)\n    while True:\n        pass\n')) as runner:
+        runner.wait_for_line('begin')
+        started = time.monotonic()
+        assert runner.end() == 1
+        assert time.monotonic() - started < 14
+
+
+def test_last_runs_are_kept(tmp_path):
+    files = tasks('@seconds(3600)\ndef f(): pass\n\n@seconds(0.2)\ndef g(): pass\n')
+    with background(tmp_path, files) as runner:
+        runner.wait_for_line('Task f: OK')
+        assert runner.end() == 0
+    with background(tmp_path, files) as runner:
+        runner.wait_for_line('Task g: OK')
+        assert runner.end() == 0
+    assert 'Task f' not in runner.text
+
+
+def test_killed_while_it_runs(tmp_path):
+    """What is kept is whole whenever the process ends."""
+    files = tasks('@seconds(0.01)\ndef f(): pass\n')
+    for _ in range(3):
+        with background(tmp_path, files) as runner:
+            runner.wait_for_line('Task f: OK')
+            runner.process.kill()
+    with background(tmp_path, files) as runner:
+        runner.wait_for_line('Task f: OK')
+    assert 'set aside' not in runner.text
+
+
+def state_of(folder):
+    return next((folder / 'state/apiphant').iterdir())
+
+
+def test_broken_last_runs(tmp_path):
+    files = tasks('@seconds(60)\ndef f(): pass\n')
+    with background(tmp_path, files) as runner:
+        runner.wait_for_line('Task f: OK')
+        assert runner.end() == 0
+    path = state_of(tmp_path) / 'last-runs.json'
+    assert json.loads(path.read_text())['f'] == pytest.approx(time.time(), abs=60)
+    path.write_text('{"f": ')
+    with background(tmp_path, files) as runner:
+        runner.wait_for_line('WARNING .* set aside as last-runs.broken')
+        runner.wait_for_line('Task f: OK')
+    assert path.with_suffix('.broken').read_text() == '{"f": '
+
+
+def test_second_runner(tmp_path):
+    files = tasks('@seconds(60)\ndef f(): pass\n')
+    with background(tmp_path, files) as first:
+        first.wait_for_line('Task f: OK')
+        with background(tmp_path, files) as second:
+            assert second.wait() == 1
+        assert second.text == f'apiphant: the background tasks of this product are run already, by process {first.process.pid}'
+
+
+def test_full_disk(tmp_path):
+    """As far as a limit on the size of files goes for one: tasks run, and it is said once."""
+    path = write_tree(tmp_path, tasks('@seconds(0.2)\ndef f(): pass\n'))
+    limit = 'import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); '
+    with Program('-B', '-c', limit + RUN, 'shop', '--state', 'state', cwd=path) as runner:
+        runner.wait_for_line(r'WARNING .*/last-runs\.json cannot be written: file too large; trying again')
+        runner.wait_for_line('Task f: OK', len(runner.lines))
+        assert runner.end() == 0
+    assert runner.text.count('cannot be written') == 1
+
+
+def test_state_that_cannot_be_kept(tmp_path):
+    write_tree(tmp_path, {**tasks('@seconds(0.2)\ndef f(): pass\n'), 'file': ''})
+    with Program('-c', RUN, 'shop', '--state', 'file', cwd=tmp_path) as runner:
+        assert runner.wait() == 1
+    assert re.fullmatch('apiphant: cannot keep state in file/.*: not a directory', runner.text)
+
+
+def test_list(tmp_path):
+    files = tasks('@seconds(60)\ndef f(): pass\n\n@cron("30 2 * * *", timezone="Europe/Berlin")\ndef nightly(): pass\n')
+    with background(tmp_path, files, '--list') as listing:
+        assert listing.wait() == 0
+    assert re.fullmatch(r"f        every 60 s                     last never  next \d{4}-.*Z\n"
+                        r"nightly  at '30 2 \* \* \*' Europe/Berlin  last never  next \d{4}-.*Z", listing.text)
+    with background(tmp_path, files, '--list', '--json') as listing:
+        assert listing.wait() == 0
+    assert [(row['name'], row['last']) for row in json.loads(listing.text)] == [('f', None), ('nightly', None)]
+
+
+def test_run_one(tmp_path):
+    files = tasks('@seconds(60)\ndef f(): print("ran")\n\n@seconds(60)\ndef fails(): 1 / 0\n')
+    for name, status, text in (('f', 0, 'Task f: OK'), ('fails', 1, 'Task fails failed'), ('nope', 1, "there is no task 'nope'; there are: f, fails")):
+        with background(tmp_path, files, '--run', name) as run:
+            assert run.wait() == status
+        assert text in run.text
+
+
+def test_health(tmp_path):
+    files = tasks('@seconds(0.2)\ndef f(): pass\n')
+    with background(tmp_path, files, '--health') as before:
+        assert before.wait() == 1
+    assert before.text == 'not alive: it never ran'
+    with background(tmp_path, files) as runner:
+        runner.wait_for_line('Task f: OK')
+        with background(tmp_path, files, '--health') as health:
+            assert health.wait() == 0, health.text
+    os.utime(state_of(tmp_path) / 'tick', (0, 0))
+    with background(tmp_path, files, '--health') as after:
+        assert after.wait() == 1
+
+
+def test_stopped_for_a_while(tmp_path):
+    """As in a suspend: the missed runs are skipped, not replayed."""
+    with background(tmp_path, tasks('@seconds(0.2)\ndef f():\n    print("f", time.time(), flush=True)\n')) as runner:
+        runner.wait_for_line('Task f: OK')
+        runner.process.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        runner.process.send_signal(signal.SIGCONT)
+        resumed = time.time()
+        wait_for(lambda: len([when for when in times_of(runner, 'f') if when > resumed]) == 3, 'runs after it')
+    found = [when for when in times_of(runner, 'f') if when > resumed]
+    assert found[2] - found[0] > 0.15
+
+
+REFUSED = [
+    ('', 'nothing in shop.api.background is decorated with @seconds or @cron'),
+    ('import not_there', "ModuleNotFoundError: No module named 'not_there'"),
+    ('@seconds(0)\ndef f(): pass', 'ValueError: f: seconds(0) should be a number above 0'),
+    ('@seconds(-1)\ndef f(): pass', 'ValueError: f: seconds(-1) should be a number above 0'),
+    ('@seconds("x")\ndef f(): pass', "ValueError: f: seconds('x') should be"),
+    ('@seconds(True)\ndef f(): pass', 'ValueError: f: seconds(True) should be'),
+    ('@seconds(float("nan"))\ndef f(): pass', 'ValueError: f: seconds(nan) should be'),
+    ('@seconds(1, timeout=0)\ndef f(): pass', 'ValueError: f: timeout=0 should be a number above 0'),
+    ('@seconds(1, jitter=-1)\ndef f(): pass', 'ValueError: f: jitter=-1 should be a number from 0'),
+    ('@cron("61 * * * *")\ndef f(): pass', "ValueError: f: cron('61 * * * *') should be five fields"),
+    ('@cron("* * *")\ndef f(): pass', "ValueError: f: cron('* * *') should be five fields"),
+    ('@cron("* * * * *", timezone="Mars/Base")\ndef f(): pass', "ValueError: f: timezone='Mars/Base' is no zone"),
+    ('@seconds(1)\ndef f(): pass\n\n@seconds(2)\ndef f(): pass', 'ValueError: f: there is a task of that name in shop.api.background already'),
+]
+
+
+@pytest.mark.parametrize(('source', 'text'), REFUSED)
+def test_refused(tmp_path, source, text):
+    with background(tmp_path, tasks(source)) as runner:
+        assert runner.wait() == 1
+    assert text in runner.text
+    assert f'{sys.prefix}/lib' not in runner.text
+
+
+def test_no_tasks(tmp_path):
+    with background(tmp_path, {'shop/api/v0/x.py': ''}) as runner:
+        assert runner.wait() == 1
+    assert runner.text == f'apiphant: shop has no background tasks: there is no {tmp_path}/shop/api/background.py'

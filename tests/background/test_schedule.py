@@ -1,0 +1,88 @@
+"""When tasks are due: no clock is read here."""
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from apiphant.background.on_error import MOST, Alarm
+from apiphant.background.schedule import Cron, Every, back_off, next_run
+
+BERLIN = 'Europe/Berlin'
+
+
+@pytest.mark.parametrize(('now', 'expected'), [(0, 10), (9.9, 10), (10, 20), (10.1, 20), (35, 40), (-5, 0), (1e6, 1e6 + 10)])
+def test_grid(now, expected):
+    assert next_run(0, 10, now) == expected
+
+
+def test_no_drift():
+    """However late a run is noticed, the next is on the grid."""
+    due = 0.0
+    for number in range(1, 1001):
+        due = Every(0.5).following(due, due + 0.013)
+        assert due == number * 0.5
+
+
+@pytest.mark.parametrize(('last', 'expected'), [(None, 100), (30, 100), (70, 130), (100, 160), (500, 100)], ids=str)
+def test_first_run_of_a_period(last, expected):
+    """At once if it never ran, or should have run meanwhile, or ran in the future: then the clock was wrong."""
+    assert Every(60).first(100, last) == expected
+
+
+def at(text, fold=0):
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(BERLIN), fold=fold).timestamp()
+
+
+def runs(line, start, count):
+    """Local times, with the offset to UTC in hours."""
+    schedule, now, found = Cron(line, BERLIN), start, []
+    for _ in range(count):
+        now = schedule.following(now, now)
+        time = datetime.fromtimestamp(now, ZoneInfo(BERLIN))
+        found.append(f'{time:%d %H:%M} {time.utcoffset().seconds // 3600}')
+    return found
+
+
+@pytest.mark.parametrize(('line', 'start', 'expected'), [
+    ('30 2 * * *', '2026-03-28 12:00', ['29 03:00 2', '30 02:30 2']),  # no 02:30 on the 29th
+    ('30 2 * * *', '2026-10-24 12:00', ['25 02:30 2', '26 02:30 1']),  # two of them on the 25th
+    ('30 * * * *', '2026-03-29 01:00', ['29 01:30 1', '29 03:30 2']),
+    ('30 * * * *', '2026-10-25 02:00', ['25 02:30 2', '25 02:30 1', '25 03:30 1']),
+    ('0 0 29 2 *', '2026-01-01 00:00', ['29 00:00 1']),
+])
+def test_days_when_clocks_change(line, start, expected):
+    assert runs(line, at(start), len(expected)) == expected
+
+
+def test_first_run_of_a_line():
+    now = at('2026-05-05 12:00')
+    daily = Cron('30 2 * * *', BERLIN)
+    assert daily.first(now, None) == at('2026-05-06 02:30')
+    assert daily.first(now, at('2026-05-05 02:30')) == at('2026-05-06 02:30')
+    assert daily.first(now, at('2026-05-03 02:30')) == now  # one was missed while nothing ran
+
+
+@pytest.mark.parametrize(('failures', 'expected'), [(0, 60), (1, 120), (2, 240), (3, 480), (4, 600), (99, 600)])
+def test_back_off(failures, expected):
+    assert back_off(60, failures, 600) == expected
+
+
+def test_back_off_of_a_rare_task():
+    assert back_off(86400, 5, 600) == 86400
+
+
+def test_alarm():
+    alarm, key = Alarm(), ('task', 'KeyError', 'KeyError: 1')
+    assert alarm.count(key, 0) == 1
+    assert [alarm.count(key, now) for now in range(1, 60)] == [0] * 59
+    assert alarm.count(('task', 'KeyError', 'KeyError: 2'), 30) == 1
+    assert alarm.count(key, 60) == 60
+    assert alarm.count(key, 200) == 1
+
+
+def test_alarm_forgets():
+    alarm = Alarm()
+    for number in range(MOST + 10):
+        assert alarm.count(('task', 'Error', str(number)), 0) == 1
+    assert alarm.count(('task', 'Error', '0'), 1) == 1
+    assert alarm.count(('task', 'Error', str(MOST)), 1) == 0

@@ -1,0 +1,150 @@
+"""Processes and connections as tests look at them from outside, and servers that do not speak plain HTTP on a port."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.kit.running import DEADLINE, Program, Server, wait_for
+
+PATIENCE = 10.0  # seconds in which a process has to be gone
+PROMPT = 1.0  # seconds for a normal request after a fault
+
+
+class Serving(Program):
+    """`apiphant PRODUCT` anywhere: a unix socket, TLS, or where nothing is said."""
+
+    def __init__(self, product: Path, *words: str, place: str = r' on (\S+), \d+ worker', **options: Any) -> None:
+        super().__init__('-m', 'apiphant.cli', str(product), *words, **options)
+        try:
+            self.place = self.wait_for_line(place)[1] if place else ''
+        except AssertionError:
+            self.process.kill()
+            raise
+
+
+def children(pid: int) -> set[int]:
+    try:
+        return {int(word) for word in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()}
+    except OSError:
+        return set()
+
+
+def workers_of(server: Program, number: int = 2) -> set[int]:
+    """The worker processes, when there are so many."""
+    wait_for(lambda: len(children(server.process.pid)) == number, f'{number} workers')
+    return children(server.process.pid)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of user and system time."""
+    fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def memory_of(pid: int) -> int:
+    """Resident bytes."""
+    return int(Path(f'/proc/{pid}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+
+
+def request_bytes(path: str, body: Any = None, *more: str) -> bytes:
+    content = json.dumps(body or {}).encode()
+    return '\r\n'.join([f'POST {path} HTTP/1.1', 'Host: x', f'Content-Length: {len(content)}', *more, '', '']).encode() + content
+
+
+def connect(server: Server, sent: bytes = b'') -> socket.socket:
+    connection = socket.create_connection((server.host, server.port), timeout=DEADLINE)
+    connection.sendall(sent)
+    return connection
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """What comes until the other side closes or resets."""
+    parts = []
+    try:
+        while part := connection.recv(65536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b''.join(parts)
+
+
+def leaves(server: Program, number: int = signal.SIGTERM, within: float = PATIENCE) -> int:
+    """The exit status after a signal."""
+    server.process.send_signal(number)
+    return server.wait(within)
+
+
+def answers_promptly(server: Server, path: str = '/api/v0/plain/read') -> Any:
+    """The content of a normal request, which is 200 within a second."""
+    started = time.monotonic()
+    status, content = server.post(path)
+    taken = time.monotonic() - started
+    assert status == 200, (status, content, server.text)
+    assert taken < PROMPT, f'{taken:.2f} s'
+    return content
+
+
+class Poller:
+    """A client that calls all the time, with a new connection each; what goes wrong is in `failures`."""
+
+    def __init__(self, call: Callable[[], tuple[int, Any]]) -> None:
+        self.answers: list[Any] = []
+        self.failures: list[Any] = []
+        self.seconds: list[float] = []
+        self._call = call
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._is_over.is_set():
+            started = time.monotonic()
+            try:
+                status, content = self._call()
+                self.seconds.append(time.monotonic() - started)
+                (self.answers if status == 200 else self.failures).append(content)
+            except Exception as error:
+                self.failures.append(error)
+
+    def __enter__(self) -> Poller:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._is_over.set()
+        self._thread.join(DEADLINE)
+
+
+@contextmanager
+def listening() -> Iterator[socket.socket]:
+    """A socket that a server may inherit."""
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        listener.set_inheritable(True)
+        yield listener
+
+
+def option_words(options: Mapping[str, object]) -> list[str]:
+    return [word for name, value in options.items() for word in (f'--{name}', str(value))]
+
+
+def option_variables(options: Mapping[str, object]) -> dict[str, str]:
+    return {'APIPHANT_' + name.replace('-', '_').upper(): str(value) for name, value in options.items()}
+
+
+def lines_like(program: Program, pattern: str) -> list[str]:
+    return [line for line in program.lines if re.search(pattern, line)]

@@ -1,0 +1,50 @@
+"""The test client, against the sample product."""
+import pytest
+
+from apiphant.test import config, test
+from tests.kit.running import SAMPLE, production
+
+
+@pytest.fixture(scope='module', autouse=True)
+def sample():
+    before = config.copy()
+    with production(SAMPLE) as running:
+        config.update(port=running.port)
+        yield running
+    config.update(before)
+
+
+def test_prints_and_returns(capsys, sample):
+    response = test('echo', 'read', {"hello": {"deep": "wörld"}}, 200, {"hello": {"deep": "wörld"}, "server": "myproduct"})
+    assert capsys.readouterr().out == (
+        f'POST http://127.0.0.1:{sample.port}/api/v0/echo/read {{"hello": {{"deep": "wörld"}}}} --> 200 {{"hello":{{"deep":"wörld"}},"server":"myproduct"}}\n')
+    assert response.status_code == 200
+    assert response.json.hello.deep == response.json()['hello']['deep'] == 'wörld'
+
+
+def test_method_and_no_body(capsys, sample):
+    test('self', 'create', None, 501, {"error": "501 Not Implemented"}, method='GET')
+    assert capsys.readouterr().out.startswith(f'GET http://127.0.0.1:{sample.port}/api/v0/self/create --> 501 ')
+
+
+def test_wrong_status():
+    with pytest.raises(AssertionError, match=r'status 200, expected 404; answer: \{"server":"myproduct"\}'):
+        test('echo', 'read', {}, 404, {"server": "myproduct"})
+
+
+def test_wrong_answer():
+    with pytest.raises(AssertionError, match='answer {"a": 1, "server": "myproduct"}, expected {"a": true, "server": "myproduct"}'):
+        test('echo', 'read', {"a": 1}, 200, {"a": True, "server": "myproduct"})
+
+
+def test_long_answers_as_diff():
+    long = {f'key{number}': 'value' * 5 for number in range(9)}
+    with pytest.raises(AssertionError) as caught:
+        test('echo', 'read', {**long, 'x': 1}, 200, {**long, 'x': 2, 'server': 'myproduct'})
+    assert '-  "x": 2' in str(caught.value)
+    assert '+  "x": 1' in str(caught.value)
+
+
+def test_is_not_collected():
+    assert test.__test__ is False
+    assert (config.host, config.version) == ('127.0.0.1', 'v0')
