@@ -52,8 +52,8 @@ def test_runs_reports_and_stops(tmp_path):
     with background(tmp_path, {'shop/api/background.py': TASKS}) as runner:
         for _ in range(2):
             seen = len(runner.lines)
-            runner.wait_for_line(r'INFO at background\.run_once:\d+ \[.*\] Task update_something: OK\.', seen)
-            runner.wait_for_line(r'ERROR at background\.run_once:\d+ \[.*\] Task fails failed:', seen)
+            runner.wait_for_line(r'INFO at background\.run\.run_once:\d+ \[.*\] Task update_something: OK\.', seen)
+            runner.wait_for_line(r'ERROR at background\.run\.run_once:\d+ \[.*\] Task fails failed:', seen)
         assert runner.end() == 0
     assert runner.text.count('REPORTED Task fails failed: | ZeroDivisionError: division by zero') == 1
     assert runner.text.count('on_error: OK.') == 1
