@@ -23,7 +23,6 @@ from . import proxies
 from .connection import Connection, Settings
 from .greenlets import Runner
 from .message import Message
-from .parser import Parser
 from .tls import TlsConnection
 
 BATCH = 64  # connections accepted before others get their turn
@@ -46,7 +45,6 @@ class Acceptor:
         self.is_stopping = False
         self.answered = 0  # requests
         self.runner = Runner()
-        self.parsers: list[Parser] = []  # at rest
         self._tick()
         self.connections: set[Connection] = set()
         self._listener = listener

@@ -1,6 +1,6 @@
 """One client's connection: read when there is something to read, a greenlet while a request is answered.
 
-An idle connection costs a descriptor, a watcher and a parser, and no greenlet. What arrives is read in the hub and parsed
+An idle connection costs a descriptor and a watcher; no parser, no greenlet. What arrives is read in the hub and parsed
 there; when a request is whole, a greenlet answers it, and meanwhile nothing is read. Every time limit lives here.
 """
 from __future__ import annotations
@@ -54,7 +54,6 @@ class Keeper(Protocol):
     settings: Settings
     is_stopping: bool
     runner: Runner
-    parsers: list[Parser]
     answered: int
     now: float  # of time.monotonic(), a second old at the most
     date: bytes  # for the Date header
@@ -65,7 +64,7 @@ class Keeper(Protocol):
 
 
 class Connection:
-    """From accept to close. A parser is borrowed for as long as a request is only partly there."""
+    """From accept to close. There is a parser only while a request is partly there."""
 
     __slots__ = ('_greenlet', '_keeper', '_message', '_parser', '_waiting', '_watcher', 'deadline', 'idle_since', 'peer', 'socket')
 
@@ -122,18 +121,21 @@ class Connection:
     def _take(self, data: bytes) -> None:
         parser, is_new = self._parser, self._parser is None
         if parser is None:
-            parser = self._parser = self._keeper.parsers.pop() if self._keeper.parsers else Parser()
-            parser.owner = self
+            parser = self._parser = Parser(self)
         parser.feed(data)
-        if not (parser.is_in_head or parser.is_in_body or parser.is_over):
-            self._keeper.parsers.append(parser)
-            self._parser = None
+        if parser.is_at_rest:
+            self._drop_parser()
         elif is_new and parser.is_in_head:
             self.deadline = time.monotonic() + HEAD_TIMEOUT
         if self._waiting and self._greenlet is None:
             self._start()
         elif self._parser and parser.awaits_continue and self._greenlet is None:
             self._send_continue()
+
+    def _drop_parser(self) -> None:
+        if self._parser:
+            self._parser.drop()
+            self._parser = None
 
     def _send_continue(self) -> None:
         assert self._parser
@@ -171,6 +173,8 @@ class Connection:
             self.close()
 
     def close(self) -> None:
+        self._drop_parser()
+        self._waiting.clear()
         self._watcher.close()
         self.socket.close()
         self._keeper.forget(self)
@@ -221,7 +225,7 @@ class Connection:
             keeper.answered += 1
             keep = message.keep_alive and not keeper.is_stopping
             keep = self._answer_logged(message, keep) if keeper.settings.access else self._answer(message, keep)[2]
-            if not message.is_complete:
+            if message.may_go_on:
                 self._linger()
         return keep and not (self._parser and self._parser.is_over)
 
