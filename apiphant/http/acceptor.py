@@ -21,7 +21,6 @@ from gevent.hub import get_hub
 from ..api.application import Application, Environ
 from . import proxies
 from .connection import Connection, Settings
-from .greenlets import Runner
 from .message import Message
 from .tls import TlsConnection
 
@@ -44,7 +43,6 @@ class Acceptor:
         self.settings = settings
         self.is_stopping = False
         self.answered = 0  # requests
-        self.runner = Runner()
         self._tick()
         self.connections: set[Connection] = set()
         self._listener = listener

@@ -1,4 +1,4 @@
-"""One client's connection: read when there is something to read, a greenlet while a request is answered.
+"""One client's connection: read when there is something to read, a greenlet for each request while it is answered.
 
 An idle connection costs a descriptor and a watcher; no parser, no greenlet. What arrives is read in the hub and parsed
 there; when a request is whole, a greenlet answers it, and meanwhile nothing is read. Every time limit lives here.
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import time
 from _socket import socket as Socket  # noqa: N812  # half the weight of the class around it, and it never waits
 from collections import deque
@@ -21,7 +22,7 @@ from greenlet import getcurrent, greenlet
 from ..api.answer import MAX_BODY, encode, headers_of, reply
 from ..api.application import Application, ClientLeft, Environ
 from ..validation import status_line
-from .greenlets import Runner
+from . import greenlets
 from .message import Message, Refusal
 from .parser import Parser
 from .proxies import address_of, client_of
@@ -34,6 +35,7 @@ SLOWEST = 16 * 1024
 
 LINGER_TIMEOUT = 2.0  # seconds for which a refused client is still listened to
 NEVER = float('inf')
+WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,6 @@ class Keeper(Protocol):
     app: Application
     settings: Settings
     is_stopping: bool
-    runner: Runner
     answered: int
     now: float  # of time.monotonic(), a second old at the most
     date: bytes  # for the Date header
@@ -109,7 +110,7 @@ class Connection:
     def _read(self) -> None:
         try:
             data = self.socket.recv(CHUNK)
-        except BlockingIOError:
+        except WAITS:
             return
         except OSError:
             data = b''
@@ -146,15 +147,18 @@ class Connection:
             self.close()
 
     def _start(self) -> None:
-        """Answer what waits. If that has to wait in its turn, nothing is read until it is done."""
+        """Answer the first that waits. If that has to wait in its turn, nothing is read until it is done."""
         self.deadline = NEVER
-        self._keeper.runner.run(self._serve)
+        self._greenlet = greenlets.new(self._serve)
+        greenlets.start(self._greenlet)
         if self._greenlet is not None:
             self._watcher.stop()
 
     def expire(self) -> None:
         """Its time is over: an idle connection is closed, a request that does not arrive is refused."""
-        if self._parser is None:
+        if self._greenlet is not None:
+            self.deadline = NEVER  # it was for a request that waits for this one's answer
+        elif self._parser is None:
             self.close()
         else:
             self._parser.refuse(Refusal(408, 'the request took too long'))
@@ -199,35 +203,39 @@ class Connection:
     # In the greenlet
 
     def _serve(self) -> None:
-        self._greenlet = getcurrent()
+        """One request: the next one has a greenlet of its own."""
         try:
-            is_kept = self._answer_all()
+            is_kept = self._answer_first()
         except ClientLeft:
             is_kept = False
         except BaseException:
             log.exception('A connection failed:')
             is_kept = False
         self._greenlet = self._message = None
-        if is_kept:
-            self.idle_since = time.monotonic()
-            self.deadline = self.idle_since + (HEAD_TIMEOUT if self._parser else self._keeper.settings.keep_alive)
-            self._resume()
-            if self._parser and self._parser.awaits_continue:
-                self._send_continue()
-        else:
+        if not is_kept:
             self.close()
+        elif self._waiting:
+            self._start()
+        else:
+            self._rest()
 
-    def _answer_all(self) -> bool:
+    def _rest(self) -> None:
+        self.idle_since = time.monotonic()
+        self.deadline = self.idle_since + (HEAD_TIMEOUT if self._parser else self._keeper.settings.keep_alive)
+        self._resume()
+        if self._parser and self._parser.awaits_continue:
+            self._send_continue()
+
+    def _answer_first(self) -> bool:
         """Returns whether the connection is to be kept."""
-        keeper, keep = self._keeper, True
-        while self._waiting and keep:
-            self._message = message = self._waiting.popleft()
-            keeper.answered += 1
-            keep = message.keep_alive and not keeper.is_stopping
-            keep = self._answer_logged(message, keep) if keeper.settings.access else self._answer(message, keep)[2]
-            if message.may_go_on:
-                self._linger()
-        return keep and not (self._parser and self._parser.is_over)
+        keeper = self._keeper
+        self._message = message = self._waiting.popleft()
+        keeper.answered += 1
+        keep = message.keep_alive and not keeper.is_stopping
+        keep = self._answer_logged(message, keep) if keeper.settings.access else self._answer(message, keep)[2]
+        if message.may_go_on:
+            self._linger()
+        return keep and (bool(self._waiting) or not (self._parser and self._parser.is_over))
 
     def _answer_logged(self, message: Message, keep: bool) -> bool:
         settings, started = self._keeper.settings, time.perf_counter()
@@ -289,7 +297,7 @@ class Connection:
         """All of it. Raises ClientLeft."""
         try:
             sent = self.socket.send(data)
-        except BlockingIOError:
+        except WAITS:
             sent = 0
         except OSError:
             raise ClientLeft from None
@@ -301,7 +309,7 @@ class Connection:
             try:
                 wait_write(self.socket.fileno(), SEND_TIMEOUT, ClientLeft())
                 rest = rest[self.socket.send(rest):]
-            except BlockingIOError:
+            except WAITS:
                 continue
             except OSError:
                 raise ClientLeft from None
@@ -322,7 +330,7 @@ class Connection:
         while True:
             try:
                 return self.socket.recv(CHUNK)
-            except BlockingIOError:
+            except WAITS:
                 wait_read(self.socket.fileno(), seconds, ClientLeft())
             except OSError:
                 raise ClientLeft from None

@@ -31,7 +31,54 @@ def read(request):
     found = [type(thing).__name__ for thing in gc.get_objects()]
     return {name: found.count(name) for name in NAMES}
 '''
-FILES = {'echo': ECHO, 'raw': RAW, 'count': COUNT}
+LEAVING = '''
+import threading
+from contextvars import ContextVar
+
+import gevent
+from apiphant.server import raw_environ
+from gevent.hub import get_hub
+from greenlet import getcurrent
+
+LOCAL = threading.local()
+USER = ContextVar('user', default=None)
+KEPT = []
+
+def seen():
+    return {'local': getattr(LOCAL, 'user', None), 'variable': USER.get(), 'is_new': getcurrent() not in KEPT}
+
+def read(request):
+    """What is there of others, at first and after a while."""
+    first = seen()
+    gevent.sleep(request.get('seconds', 0))
+    return {'seen': first if seen() == first else None, 'number': request.get('number')}
+
+def create(request):
+    """Leaves all kinds of things behind."""
+    if request.get('seconds'):
+        gevent.Timeout(request.seconds).start()
+    LOCAL.user = 'somebody'
+    USER.set('somebody')
+    KEPT.append(getcurrent())
+    gevent.sleep(request.get('waits', 0))
+    return {}
+
+@raw_environ
+def update(environ):
+    return create({})
+
+def delete(request):
+    """Does something to whatever is remembered."""
+    for remembered in KEPT:
+        if request.what == 'kill':
+            gevent.kill(remembered)
+        elif request.what == 'throw':
+            get_hub().loop.run_callback(remembered.throw, ValueError('stray'))
+        else:
+            get_hub().loop.run_callback(remembered.switch, 'stray')
+    return {}
+'''
+FILES = {'echo': ECHO, 'raw': RAW, 'count': COUNT, 'leaving': LEAVING}
 KINDS = ('production', 'tls', 'dev')
 NUMBERS = (1, 2, 12)  # of the connections that come after a fault, or with it
 
@@ -145,3 +192,69 @@ def test_nothing_is_kept(server, path, body):
                     leaving.enter_context(Wire(server, sent))
         wait_for(lambda: server.read('count') == {**counted, kind: counted[kind] + 10}, f'{counted} and 10, not {server.read("count")}')
     wait_for(lambda: server.read('count') == counted, f'{counted}, not {server.read("count")}')
+
+
+# Greenlets
+
+CLEAN = {'local': None, 'variable': None, 'is_new': True}
+LEFT = (post('leaving/create', b'{"seconds":0.2}'), post('leaving/create', b'{"seconds":0.2,"waits":0.01}'), post('leaving/update'))
+
+
+def check_clean(wires, seconds=0.5):
+    """A call on each, at once, sees nothing of others and is not disturbed for so long."""
+    for number, wire in enumerate(wires):
+        wire.send(post('leaving/read', b'{"seconds":%.1f,"number":%d}' % (seconds, number)))
+    for number, wire in enumerate(wires):
+        answer = wire.answer()
+        assert (answer.status, answer.content) == ('HTTP/1.1 200 OK', {'seen': CLEAN, 'number': number})
+
+
+def leave(stack, server, number):
+    """Connections whose calls have left something behind."""
+    wires = [stack.enter_context(Wire(server)) for _ in range(number)]
+    for left in LEFT:
+        for wire in wires:
+            wire.send(left)
+        assert {wire.answer().status for wire in wires} == {'HTTP/1.1 200 OK'}
+    return wires
+
+
+@pytest.mark.parametrize('number', NUMBERS)
+def test_left_to_strangers(server, number):
+    with ExitStack() as stack:
+        leave(stack, server, number)
+        check_clean([stack.enter_context(Wire(server)) for _ in range(number)])
+
+
+@pytest.mark.parametrize('number', NUMBERS)
+def test_left_to_the_same_connection(server, number):
+    """Behind a proxy its next call is a stranger's too."""
+    with ExitStack() as stack:
+        wires = leave(stack, server, number)
+        for seconds in (0, 0.5, 0):
+            check_clean(wires, seconds)
+
+
+@pytest.mark.parametrize('left', LEFT)
+@pytest.mark.parametrize('number', NUMBERS)
+def test_left_in_a_pipeline(server, left, number):
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(server, (left + post('leaving/read', b'{"seconds":0.4}')) * 3)) for _ in range(number)]
+        for wire in wires:
+            for _ in range(3):
+                assert wire.answer().content == {}
+                assert wire.answer().content == {'seen': CLEAN, 'number': None}
+
+
+@pytest.mark.parametrize('number', NUMBERS)
+@pytest.mark.parametrize('what', ['kill', 'throw', 'switch'])
+def test_remembered_greenlet(server, what, number):
+    """Of a call that has ended: nobody is hit by what is done to it."""
+    with ExitStack() as stack:
+        wires = leave(stack, server, number) + [stack.enter_context(Wire(server)) for _ in range(number)]
+        for index, wire in enumerate(wires):
+            wire.send(post('leaving/read', b'{"seconds":0.5,"number":%d}' % index))
+        for _ in range(2):
+            assert server.post('/api/v0/leaving/delete', {'what': what}) == (200, {})
+        for index, wire in enumerate(wires):
+            assert wire.answer().content == {'seen': CLEAN, 'number': index}
