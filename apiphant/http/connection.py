@@ -32,6 +32,7 @@ from .wsgi import Responder
 HEAD_TIMEOUT = 30.0  # seconds for a whole head
 BODY_TIMEOUT = 60.0  # seconds for a whole body; for one that is streamed, and one more for each SLOWEST bytes
 SLOWEST = 16 * 1024
+LAST_READS = 100  # before an idle connection is closed: under TLS, what has come may be in many records
 
 LINGER_TIMEOUT = 2.0  # seconds for which a refused client is still listened to
 NEVER = float('inf')
@@ -107,17 +108,19 @@ class Connection:
 
     # In the hub
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Take what has come. Returns whether there may be more."""
         try:
             data = self.socket.recv(CHUNK)
         except WAITS:
-            return
+            return False
         except OSError:
             data = b''
         if data:
             self._take(data)
         else:
             self.close()
+        return bool(data)
 
     def _take(self, data: bytes) -> None:
         parser, is_new = self._parser, self._parser is None
@@ -170,11 +173,13 @@ class Connection:
             get_hub().loop.run_callback(self._greenlet.throw, error)
 
     def close_idle(self) -> None:
-        """A request that came meanwhile is answered first."""
-        if self._parser is None:
-            self._read()
-        if self._greenlet is None:
-            self.close()
+        """A request whose last bytes have come meanwhile is answered first."""
+        for _ in range(LAST_READS):
+            if self._greenlet is not None:
+                return
+            if not self._read():
+                break
+        self.close()
 
     def close(self) -> None:
         self._drop_parser()

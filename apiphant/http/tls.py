@@ -24,13 +24,10 @@ class TlsConnection(Connection):
         self._is_secure = False  # the handshake is over
         super().__init__(keeper, client, peer)
 
-    def _read(self) -> None:
-        if self._is_secure:
-            super()._read()
-        else:
-            self._shake_hands()
+    def _read(self) -> bool:
+        return super()._read() if self._is_secure else self._shake_hands()
 
-    def _shake_hands(self) -> None:
+    def _shake_hands(self) -> bool:
         """As far as that goes with what has come."""
         try:
             self._tls = self._tls or self._wrap()
@@ -40,6 +37,7 @@ class TlsConnection(Connection):
             pass
         except OSError:
             self.close()
+        return self._is_secure
 
     def _wrap(self) -> ssl.SSLSocket:
         plain = GeventSocket(fileno=self.socket.detach())
