@@ -27,7 +27,7 @@ class Reporter:
 
     def say_errors(self, attempts: Mapping[str, Attempt], live: Collection[str]) -> None:
         """Errors that were not there before, and the end of those that were."""
-        broken = {name: attempt for name, attempt in attempts.items() if attempt.error}
+        broken = {name: attempt for name, attempt in attempts.items() if attempt.error is not None}
         for name in self._reports.keys() - broken.keys():
             del self._reports[name]
             log.info('Mended: %s', self.show(name))
