@@ -25,7 +25,7 @@ LAYERS = [
     ['scheduler'],
     ['state', 'tasks', 'engine', 'masking', 'pulse'],
     ['product', 'schedule', 'alarm', 'template'],
-    ['validation', 'request', 'logs', 'reload', 'names'],
+    ['validation', 'request', 'logs', 'reload', 'names', 'origin'],
     ['', 'dev'],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -21,6 +21,7 @@ from greenlet import getcurrent, greenlet
 
 from ..api.answer import MAX_BODY, encode, headers_of, reply
 from ..api.application import Application, ClientLeft, Environ
+from ..api.origin import foreign
 from ..validation import status_line
 from . import greenlets
 from .message import Message, Refusal
@@ -62,6 +63,7 @@ class Keeper(Protocol):
     ok: bytes  # the head of a 200 with JSON, up to its length
 
     def origin_of(self, connection: Connection, message: Message) -> Environ: ...
+    def is_https(self, connection: Connection, message: Message) -> bool: ...
     def forget(self, connection: Connection) -> None: ...
 
 
@@ -258,13 +260,20 @@ class Connection:
         elif action is not None and (action.raw_environ or action.raw_response):
             return Responder(self, message, action, keep).run()
         else:
-            status, body = reply(self._keeper.app.routes, message.method, message.path, b''.join(message.body))
+            why_foreign = '' if message.origin is None else self._why_foreign(message, message.origin)
+            content = b''.join(message.body)
+            status, body = reply(self._keeper.app.routes, message.method, message.path, content, why_foreign)
         keep = keep and not self._keeper.is_stopping
         if status == 200 and keep and message.version == '1.1':  # so it was a POST
             self.send(b'%b%d\r\n\r\n%b' % (self._keeper.ok, len(body), body))
         else:
             self.send(self._head(message, status, body, keep) + (b'' if message.method == 'HEAD' else body))
         return status, len(body), keep
+
+    def _why_foreign(self, message: Message, origin: bytes) -> str:
+        host = next((value for name, value in message.headers if name.lower() == b'host'), b'')
+        is_https = self._keeper.is_https(self, message)
+        return foreign(origin.decode('latin-1'), host.decode('latin-1').strip(' \t'), is_https)
 
     def _head(self, message: Message, status: int, body: bytes, keep: bool) -> bytes:
         headers = headers_of(status, body)

@@ -29,6 +29,7 @@ class Message:
     offers_upgrade = False
     action: Action | None = None
     refusal: Refusal | None = None
+    origin: bytes | None = None  # all of them, in lower case
 
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []

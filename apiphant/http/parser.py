@@ -294,6 +294,10 @@ def _note_upgrade(message: Message, value: bytes) -> None:
     message.offers_upgrade = True
 
 
+def _note_origin(message: Message, value: bytes) -> None:
+    message.origin = value if message.origin is None else b'%b,%b' % (message.origin, value)
+
+
 CHECKED: dict[bytes, Callable[[Message, bytes], None]] = {
     b'host': lambda message, value: None, b'content-length': lambda message, value: None,
-    b'transfer-encoding': _check_encoding, b'expect': _check_expect, b'upgrade': _note_upgrade}
+    b'transfer-encoding': _check_encoding, b'expect': _check_expect, b'upgrade': _note_upgrade, b'origin': _note_origin}
