@@ -16,13 +16,14 @@ from shutil import get_terminal_size
 from typing import Any
 
 from ...api.product import Product
+from .. import gate
 from ..line.command import BadLine, may_be_kept
 from ..line.effect import Ask, Call, Do, Edit, Open, Save, Show, Watch
 from . import highlight, shell, table
 from .advice import LineAdvice
 from .prompt import DumbReader, Reader
 from .reply import CallError, Reply
-from .screen import Screen, is_colour
+from .screen import Screen
 from .session import Session, started
 from .terminal import _interrupts, history_file, terminal_kept
 
@@ -33,14 +34,14 @@ EARLIER = 20  # values kept for each key
 
 def run(product: Product, listener: socket.socket, *, poll: float | None, is_plain: bool) -> int:
     """Prompt until the user leaves. Returns the exit status."""
-    screen = Screen(is_colour(sys.stdout) and not is_plain)
-    with terminal_kept(), started(product, listener, screen.write, poll, screen) as session:
+    screen = Screen(gate.is_colour(sys.stdout) and not is_plain)
+    with terminal_kept(), started(product, listener, screen, poll, screen) as session:
         console = Console(session, screen)
         is_dumb = os.environ.get('TERM') == 'dumb'
         prompt = f'{product.name}> '
-        screen.write(f'Serving {product.name} on {session.address.url} - help tells more, Ctrl-D leaves.\n')
+        screen.say(f'Serving {product.name} on {session.address.url} - help tells more, Ctrl-D leaves.')
         if screen.is_colour and (name := highlight.unknown_style()):
-            screen.write(f'APIPHANT_STYLE is {name}, which is no style that pygments knows.\n')
+            screen.say(f'APIPHANT_STYLE is {name}, which is no style that pygments knows.')
         advice = LineAdvice(console)
         reader = DumbReader(prompt, advice) if is_dumb else Reader(
             prompt, advice, screen, history_file(product), is_plain=is_plain or bool(os.environ.get('NO_COLOR')))
@@ -84,10 +85,11 @@ class Console:
             if handle := EFFECTS.get(type(effect)):
                 handle(self, effect)
         except (BadLine, CallError) as error:
-            self.screen.write(f'{error}\n' if str(error) else '')
+            if str(error):
+                self.screen.say(str(error))
         except KeyboardInterrupt:
             self.session.supervisor.interrupt()
-            self.screen.write('\nCancelled.\n')
+            self.screen.say('\nCancelled.')
         return True
 
     def _call(self, call: Call) -> None:
@@ -100,12 +102,12 @@ class Console:
         else:
             self.screen.show(highlight.reply(reply, self.screen.is_colour) + '\n')
         if hint := self.session.suggestion(call, reply):
-            self.screen.write(f'{hint}\n')
+            self.screen.say(hint)
 
     def _pipe(self, command: str, data: bytes) -> None:
         status = shell.feed(command, data)
         if status:
-            self.screen.write(f'{command}: exit status {status}\n')
+            self.screen.say(f'{command}: exit status {status}')
 
     def _remember(self, request: dict[str, Any]) -> None:
         """Values, to be offered again."""
@@ -115,8 +117,10 @@ class Console:
                 self.earlier[key] = [text, *(other for other in self.earlier[key] if other != text)][:EARLIER]
 
     def _show(self, effect: Show) -> None:
-        is_fit = effect.is_table and not effect.output
-        self._print(table.fit(effect.text, get_terminal_size().columns) if is_fit else effect.text, effect.output)
+        text = effect.text
+        if effect.is_table and not effect.output:
+            text = table.fit(gate.shown(text), get_terminal_size().columns)
+        self._print(text, effect.output)
 
     def _ask(self, effect: Ask) -> None:
         answer = self.session.ask(effect)
@@ -128,14 +132,14 @@ class Console:
         if output:
             self._pipe(output, f'{text}\n'.encode())
         else:
-            self.screen.show(f'{text}\n')
+            self.screen.show(f'{gate.shown(text)}\n')
 
     # Watching
 
     def _watch(self, effect: Watch) -> None:
         self._watched = effect.call
         if effect.call is None:
-            self.screen.write('Nothing is watched any more.\n')
+            self.screen.say('Nothing is watched any more.')
             return
         reply = self.session.call(effect.call)
         self.session.settle()
@@ -150,7 +154,7 @@ class Console:
         try:
             reply = self.session.call(call, is_kept=False)
         except CallError as error:
-            self.screen.write(f'{call.action} {call.target}: {error}\n')
+            self.screen.say(f'{call.action} {call.target}: {error}')
             return
         before, self._seen = self._seen, _text_of(reply)
         changes = _changes(before, self._seen)
@@ -187,11 +191,13 @@ class Console:
             raise BadLine(f'{editor} cannot be started ({(error.strerror or "").lower()}); set EDITOR to one that can') from None
 
     def _save(self, effect: Save) -> None:
-        self.screen.write(f'{self.session.save(effect)}\n')
+        self.screen.say(self.session.save(effect))
 
     def _do(self, effect: Do) -> None:
-        if effect.what == 'clear':
-            self.screen.show('\x1b[2J\x1b[H' if os.environ.get('TERM') != 'dumb' else '\n')
+        if effect.what == 'clear' and os.environ.get('TERM') != 'dumb':
+            self.screen.clear()
+        elif effect.what == 'clear':
+            self.screen.show('\n')
 
 
 EFFECTS: dict[type, Callable[[Console, Any], None]] = {
@@ -200,7 +206,7 @@ EFFECTS: dict[type, Callable[[Console, Any], None]] = {
 
 
 def _text_of(reply: Reply) -> str:
-    return f'{reply.status} {reply.reason}\n{highlight.body(reply.body, False)}'
+    return gate.shown(f'{reply.status} {reply.reason}') + f'\n{highlight.body(reply.body, False)}'
 
 
 def _changes(before: str, after: str) -> list[str]:

@@ -19,18 +19,22 @@ from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.layout.screen import Char
 from prompt_toolkit.lexers import Lexer, PygmentsLexer
 from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import BaseStyle, Style, merge_styles, style_from_pygments_cls
 from prompt_toolkit.validation import ValidationError, Validator
 
+from .. import gate
+from ..line.completion import Candidate
 from . import highlight
 from .advice import Advice
 from .screen import Screen
 from .signals import handled
 
 TICK = 1.0  # seconds between two looks at what the toolbar says
+ERASE = '\x1b[2J\x1b[H'
 MENU = 6  # lines kept free for the completion menu
 STYLE = Style.from_dict({
     'bottom-toolbar': 'noreverse ansibrightblack', 'validation-toolbar': 'noreverse ansired', 'completion-menu': 'noreverse bg:default',
@@ -40,7 +44,14 @@ STYLE = Style.from_dict({
 
 
 class Output(Vt100_Output):
-    """Never asks the terminal where the cursor is: that costs a round trip at each redraw, and a warning where nobody answers."""
+    """Where prompt_toolkit draws. Its escapes are raw, its text goes through the gate.
+
+    Never asks the terminal where the cursor is: that costs a round trip at each redraw, and a warning where nobody answers.
+    """
+
+    def write(self, data: str) -> None:
+        """Also moves to the start of a line with \\r."""
+        super().write(data if data.isprintable() else '\r'.join(map(gate.shown, data.split('\r'))))
 
     def get_rows_below_cursor_position(self) -> int:
         """So many at least; prompt_toolkit shows a toolbar where it knows."""
@@ -52,6 +63,7 @@ class Reader:
 
     def __init__(self, prompt: str, advice: Advice, screen: Screen, history: str, *, is_plain: bool) -> None:
         depth = ColorDepth.MONOCHROME if is_plain else ColorDepth.from_env()
+        Char.display_mappings.update(_drawn())
         output = Output.from_pty(sys.stdout, term=os.environ.get('TERM'), default_color_depth=depth)
         self._screen = screen
         self._session: PromptSession[str] = PromptSession(
@@ -70,7 +82,7 @@ class Reader:
             reserve_space_for_menu=MENU,
             enable_open_in_editor=True,
             tempfile_suffix='.txt',
-            bottom_toolbar=None if is_plain else lambda: advice.toolbar(output.get_size().columns),
+            bottom_toolbar=None if is_plain else lambda: gate.shown(advice.toolbar(output.get_size().columns)),
             refresh_interval=0 if is_plain else TICK,
             output=output,
         )
@@ -91,7 +103,7 @@ class DumbReader:
     def read(self, default: str = '') -> str:
         """Raises EOFError, KeyboardInterrupt."""
         try:
-            text = default + input(self._prompt + default)  # what is typed is put behind it
+            text = default + input(self._prompt + gate.shown(default))  # what is typed is put behind it
             while self._advice.is_unfinished(text) and (more := input(' ' * len(self._prompt))):
                 text += f'\n{more}'
             return text
@@ -107,8 +119,12 @@ class LineCompleter(Completer):
         self._advice = advice
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        return (Completion(candidate.text, -candidate.length, display_meta=candidate.hint)
-                for candidate in self._advice.complete(document.text_before_cursor))
+        return map(_completion, self._advice.complete(document.text_before_cursor))
+
+
+def _completion(candidate: Candidate) -> Completion:
+    text, hint = gate.shown(candidate.text), gate.shown(candidate.hint)
+    return Completion(candidate.text, -candidate.length, display=text, display_meta=hint)
 
 
 class LineValidator(Validator):
@@ -121,7 +137,7 @@ class LineValidator(Validator):
         if problem := self._advice.problem(document.text):
             row, column = document.translate_index_to_position(problem[1])
             line = f'line {row + 1}, ' if document.line_count > 1 else ''
-            raise ValidationError(problem[1], f'{problem[0]} ({line}column {column + 1})')
+            raise ValidationError(problem[1], f'{gate.shown(problem[0])} ({line}column {column + 1})')
 
 
 class History(FileHistory):
@@ -155,6 +171,11 @@ def _lexer() -> Lexer:
 
 def _style() -> BaseStyle:
     return merge_styles([style_from_pygments_cls(highlight.style()), STYLE])
+
+
+def _drawn() -> dict[str, str]:
+    """How what is typed is drawn; the prompt has to know how wide that is."""
+    return {char: gate.shown(char) for char in map(chr, range(0x10000)) if gate.UNSAFE.match(char)}
 
 
 def _leaving_by_signal(prompt: PromptSession[str]) -> AbstractContextManager[None]:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 
+from ..gate import Stream
 from ..line.command import BadLine
 from ..line.effect import Ask, Call, Do, Edit, Effect, Open, Save, Show, Watch
 from . import shell
@@ -31,7 +32,7 @@ def _run(session: Session, lines: Iterable[str]) -> int:
         try:
             effect = session.interpret(line)
         except BadLine as error:
-            print(f'apiphant dev: line {number}: {error}', file=sys.stderr)
+            _say(f'apiphant dev: line {number}: {error}')
             worst = BAD_LINE
             continue
         if effect == Do('quit'):
@@ -51,24 +52,28 @@ def _do(session: Session, effect: Effect) -> int:
     if isinstance(effect, Save):
         return _save(session, effect)
     if isinstance(effect, (Edit, Open, Watch)):
-        print(f'apiphant dev: {type(effect).__name__.lower()} is for a terminal', file=sys.stderr)
+        _say(f'apiphant dev: {type(effect).__name__.lower()} is for a terminal')
         return BAD_LINE
     return 0
 
 
 def _save(session: Session, effect: Save) -> int:
     try:
-        print(session.save(effect), file=sys.stderr)
+        _say(session.save(effect))
     except BadLine as error:
-        print(f'apiphant dev: {error}', file=sys.stderr)
+        _say(f'apiphant dev: {error}')
         return CALL_FAILED
     return 0
+
+
+def _say(text: str) -> None:
+    Stream(sys.stderr).say(text)
 
 
 def _print(text: str, output: str) -> int:
     if output:
         return CALL_FAILED if shell.feed(output, f'{text}\n'.encode()) else 0
-    print(text, flush=True)
+    Stream(sys.stdout).say(text)
     return 0
 
 
@@ -76,7 +81,7 @@ def _ask(session: Session, question: Ask) -> int:
     try:
         answer = session.ask(question)
     except CallError as error:
-        print(error, file=sys.stderr)
+        _say(str(error))
         return CALL_FAILED
     session.settle()
     return _print(answer, question.output) if answer else 0
@@ -86,12 +91,12 @@ def _call(session: Session, call: Call) -> int:
     try:
         answer = session.call(call)
     except CallError as error:
-        print(f'apiphant dev: {error}', file=sys.stderr)
+        _say(f'apiphant dev: {error}')
         return CALL_FAILED
     session.settle()
     failed = _print(_one_line(answer), call.output)
     if hint := session.suggestion(call, answer):
-        print(f'apiphant dev: {hint}', file=sys.stderr)
+        _say(f'apiphant dev: {hint}')
     return failed if answer.status == 200 else CALL_FAILED
 
 

@@ -18,6 +18,7 @@ from ... import address
 from ...address import Address
 from ...api.product import Product
 from ..control import agent
+from ..gate import Out
 from ..line.command import BadLine, State, interpret, suggestion
 from ..line.effect import Ask, Call, Do, Effect, Save, Use
 from ..source.fields import Description, describe
@@ -129,14 +130,12 @@ def _content(body: bytes) -> Any:
 
 
 @contextmanager
-def started(found: Product, listener: socket.socket, write: Callable[[str], None], poll: float | None,
+def started(found: Product, listener: socket.socket, out: Out, poll: float | None,
             lender: Lender | None = None) -> Iterator[Session]:
-    """A session with its app and its watcher running; `write` gets what they have to say, `lender` has the terminal."""
-    def say(text: str) -> None:
-        write(f'{text}\n')
-    supervisor = Supervisor(found, listener, write, say, lender)
+    """A session with its app and its watcher running; `out` gets what they have to say, `lender` has the terminal."""
+    supervisor = Supervisor(found, listener, out.write, out.say, lender)
     try:
-        Watcher(found.path, supervisor.look, lambda: supervisor.files, say, poll=poll).start()
+        Watcher(found.path, supervisor.look, lambda: supervisor.files, out.say, poll=poll).start()
         yield Session(found, address.of(listener), supervisor)
     finally:
         supervisor.stop()
