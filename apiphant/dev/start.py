@@ -9,7 +9,7 @@ from .. import address
 from ..address import Address
 from ..api import product
 from .console import script
-from .console.session import started
+from .console.session import _take_any_text, started
 from .gate import Stream
 
 
@@ -19,6 +19,7 @@ def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool,
     Raises ProductError, AddressError.
     """
     found = product.find(path)
+    _take_any_text()
     with address.listen(place) as listener:
         if no_console:
             with started(found, listener, Stream(sys.stderr), poll) as session:

@@ -17,7 +17,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
-from prompt_toolkit.history import FileHistory
+from prompt_toolkit.history import FileHistory, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout.screen import Char
 from prompt_toolkit.lexers import Lexer, PygmentsLexer
@@ -30,11 +30,13 @@ from .. import gate
 from ..line.completion import Candidate
 from . import highlight
 from .advice import Advice
+from .failure import reason
 from .screen import Screen
 from .signals import handled
 
 TICK = 1.0  # seconds between two looks at what the toolbar says
 ERASE = '\x1b[2J\x1b[H'
+DRAWN = (*range(0x2070), *range(0xd800, 0xe000))  # where all is that the gate does not let pass
 MENU = 6  # lines kept free for the completion menu
 STYLE = Style.from_dict({
     'bottom-toolbar': 'noreverse ansibrightblack', 'validation-toolbar': 'noreverse ansired', 'completion-menu': 'noreverse bg:default',
@@ -78,7 +80,7 @@ class Reader:
             style=_style() if screen.is_colour else None,
             include_default_pygments_style=False,
             key_bindings=_bindings(advice),
-            history=History(history, advice),
+            history=History(history, advice, screen) if history else InMemoryHistory(),
             reserve_space_for_menu=MENU,
             enable_open_in_editor=True,
             tempfile_suffix='.txt',
@@ -90,7 +92,8 @@ class Reader:
     def read(self, default: str = '') -> str:
         """Raises EOFError, KeyboardInterrupt, SystemExit."""
         with self._screen.prompting() as attach, _leaving_by_signal(self._session):
-            return self._session.prompt(default=default, pre_run=attach, handle_sigint=False)
+            return self._session.prompt(
+                default=default, pre_run=attach, handle_sigint=False, set_exception_handler=False)
 
 
 class DumbReader:
@@ -141,15 +144,35 @@ class LineValidator(Validator):
 
 
 class History(FileHistory):
-    """Without what should not be written down."""
+    """Without what should not be written down. Where the file cannot be read or written, it goes on without."""
 
-    def __init__(self, path: str, advice: Advice) -> None:
+    def __init__(self, path: str, advice: Advice, out: gate.Out) -> None:
         super().__init__(path)
         self._advice = advice
+        self._out = out
+        self._is_failing = False
 
     def append_string(self, string: str) -> None:
         if self._advice.may_be_kept(string):
             super().append_string(string)
+
+    def load_history_strings(self) -> Iterable[str]:
+        try:
+            yield from super().load_history_strings()
+        except OSError as error:
+            self._say(error)
+
+    def store_string(self, string: str) -> None:
+        try:
+            super().store_string(string)
+        except OSError as error:
+            self._say(error)
+
+    def _say(self, error: OSError) -> None:
+        """Once."""
+        if not self._is_failing:
+            self._is_failing = True
+            self._out.say(f'No history is kept: {reason(error)}')
 
 
 def _bindings(advice: Advice) -> KeyBindings:
@@ -175,7 +198,7 @@ def _style() -> BaseStyle:
 
 def _drawn() -> dict[str, str]:
     """How what is typed is drawn; the prompt has to know how wide that is."""
-    return {char: gate.shown(char) for char in map(chr, range(0x10000)) if gate.UNSAFE.match(char)}
+    return {char: gate.shown(char) for char in gate.UNSAFE.findall(''.join(map(chr, DRAWN)))}
 
 
 def _leaving_by_signal(prompt: PromptSession[str]) -> AbstractContextManager[None]:

@@ -7,12 +7,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from prompt_toolkit.application import in_terminal
 from prompt_toolkit.application.current import get_app
 
 from .. import gate
 from . import highlight
+from .failure import reason
 from .prompt import ERASE
 
 REDRAW = 0.03  # seconds between two batches of lines above the prompt
@@ -31,6 +33,7 @@ class Screen:
         self._wake: Callable[[], object] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._returned = asyncio.Event()
+        self._failures: set[str] = set()  # said already
 
     def write(self, text: str) -> None:
         """What the app prints. It is painted without colours too: the painter keeps where a traceback ended."""
@@ -100,11 +103,20 @@ class Screen:
 
     def _attach(self) -> None:
         loop, has_text = asyncio.get_running_loop(), asyncio.Event()
+        loop.set_exception_handler(self._say_failure)
         with self._lock:
             self._loop, self._returned = loop, asyncio.Event()
             self._wake = lambda: _call_in(loop, has_text.set)
         has_text.set()
         get_app().create_background_task(self._print_above(has_text))
+
+    def _say_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Of what runs beside the typing: each once, since it may happen at each key."""
+        error = context.get('exception')
+        text = reason(error) if error else str(context['message'])
+        if text not in self._failures:
+            self._failures.add(text)
+            self.say(f'The prompt failed: {text}')
 
     async def _print_above(self, has_text: asyncio.Event) -> None:
         while True:

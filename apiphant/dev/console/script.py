@@ -10,6 +10,7 @@ from ..gate import Stream
 from ..line.command import BadLine
 from ..line.effect import Ask, Call, Do, Edit, Effect, Open, Save, Show, Watch
 from . import shell
+from .failure import failed
 from .reply import CallError, Reply
 from .session import Session
 
@@ -17,8 +18,15 @@ CALL_FAILED = 1
 BAD_LINE = 2
 
 
+class Leaving(Exception):
+    """The line says that it was the last."""
+
+
 def run(session: Session, lines: Iterable[str]) -> int:
-    """Run the lines. Returns the exit status: 0 if all calls were answered with 200, 1 if some was not, 2 for a line that means nothing."""
+    """Run the lines. Returns the exit status.
+
+    0 if all calls were answered with 200, 1 if some was not or a line could not be done, 2 for a line that means nothing.
+    """
     try:
         return _run(session, lines)
     except BrokenPipeError:  # whoever reads the answers has left
@@ -30,15 +38,25 @@ def _run(session: Session, lines: Iterable[str]) -> int:
     worst = 0
     for number, line in enumerate(lines, 1):
         try:
-            effect = session.interpret(line)
+            worst = max(worst, _run_line(session, line))
+        except Leaving:
+            break
         except BadLine as error:
             _say(f'apiphant dev: line {number}: {error}')
             worst = BAD_LINE
-            continue
-        if effect == Do('quit'):
-            break
-        worst = max(worst, _do(session, effect))
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            _say(f'apiphant dev: line {number}: {failed(line, error)}')
+            worst = max(worst, CALL_FAILED)
     return worst
+
+
+def _run_line(session: Session, line: str) -> int:
+    effect = session.interpret(line)
+    if effect == Do('quit'):
+        raise Leaving
+    return _do(session, effect)
 
 
 def _do(session: Session, effect: Effect) -> int:
@@ -72,7 +90,7 @@ def _say(text: str) -> None:
 
 def _print(text: str, output: str) -> int:
     if output:
-        return CALL_FAILED if shell.feed(output, f'{text}\n'.encode()) else 0
+        return CALL_FAILED if shell.feed(output, f'{text}\n'.encode(errors='backslashreplace')) else 0
     Stream(sys.stdout).say(text)
     return 0
 
@@ -105,5 +123,5 @@ def _one_line(answer: Reply) -> str:
     text = answer.body.decode('utf-8', 'replace').rstrip('\n')
     try:
         return json.dumps(json.loads(text), ensure_ascii=False) if '\n' in text else text
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +141,15 @@ def started(found: Product, listener: socket.socket, out: Out, poll: float | Non
         yield Session(found, address.of(listener), supervisor)
     finally:
         supervisor.stop()
+
+
+def _take_any_text() -> None:
+    """What the standard streams cannot decode or encode is no error: it is kept when read, and escaped when written."""
+    _set_errors(sys.stdin, 'surrogateescape')
+    _set_errors(sys.stdout, 'backslashreplace')
+    _set_errors(sys.stderr, 'backslashreplace')
+
+
+def _set_errors(stream: object, errors: str) -> None:
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors=errors)
