@@ -7,6 +7,7 @@ import time
 import gevent
 
 from ..logs import format_error
+from .commands import _check_done
 from .on_error import Alarm, OnError, report
 from .tasks import Task
 
@@ -22,7 +23,7 @@ def run_once(task: Task, on_error: OnError, alarm: Alarm | None = None) -> bool:
     """One unit of work: what it raises is logged, and told to `on_error`. Returns whether it was done."""
     try:
         with gevent.Timeout(task.timeout, TaskTimeout(f'it took longer than {task.timeout} s')):
-            task.function()
+            _check_done(task.function())
         log.info('Task %s: OK.', task.name)
     except BaseException as error:
         text = f'Task {task.name} failed:\n{format_error(error)}'
