@@ -8,8 +8,7 @@ import time
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import AsyncGeneratorType, CoroutineType, GeneratorType, ModuleType
-from typing import Any
+from types import ModuleType
 
 from ..api import product
 from ..api.product import Product, ProductError
@@ -23,11 +22,6 @@ EXTRA = ('celery', 'kombu', 'redbeat', 'redis')
 
 log = logging.getLogger(__name__)
 
-UNFINISHED = {CoroutineType: 'a coroutine', GeneratorType: 'a generator', AsyncGeneratorType: 'an async generator'}
-
-
-class Unfinished(Exception):
-    """A run gave something whose body has yet to run, and nobody runs it."""
 
 
 def run(path: str | Path, *, state: str | None = None, one_by_one: bool = False) -> None:
@@ -102,11 +96,3 @@ def _times(last: dict[str, float]) -> list[tuple[float | None, float]]:
 
 def _text(when: float | None) -> str | None:
     return None if when is None else datetime.fromtimestamp(when, UTC).strftime('%Y-%m-%d %H:%M:%SZ')
-
-
-def _check_done(result: Any) -> None:
-    kind = UNFINISHED.get(type(result))
-    if isinstance(result, CoroutineType):
-        result.close()  # or Python warns of it, too
-    if kind:
-        raise Unfinished(f'it gave {kind}, whose body never runs; a task has to do its work before it returns')

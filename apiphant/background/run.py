@@ -3,16 +3,22 @@ from __future__ import annotations
 
 import logging
 import time
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import Any
 
 import gevent
 
 from ..logs import format_error
-from .commands import _check_done
 from .on_error import Alarm, OnError, report
 from .tasks import Task
 
+UNFINISHED = {CoroutineType: 'a coroutine', GeneratorType: 'a generator', AsyncGeneratorType: 'an async generator'}
+
 log = logging.getLogger(__name__)
 
+
+class Unfinished(Exception):
+    """A run gave something whose body has yet to run, and nobody runs it."""
 
 
 class TaskTimeout(Exception):
@@ -34,3 +40,11 @@ def run_once(task: Task, on_error: OnError, alarm: Alarm | None = None) -> bool:
             report(on_error, text, task.name, number)
         return False
     return True
+
+
+def _check_done(result: Any) -> None:
+    kind = UNFINISHED.get(type(result))
+    if isinstance(result, CoroutineType):
+        result.close()  # or Python warns of it, too
+    if kind:
+        raise Unfinished(f'it gave {kind}, whose body never runs; a task has to do its work before it returns')

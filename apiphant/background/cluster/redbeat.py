@@ -21,33 +21,6 @@ log = logging.getLogger(__name__)
 NEVER = datetime.fromtimestamp(0, UTC)
 
 
-class Scheduler(RedBeatScheduler):  # type: ignore[misc]
-    """What goes wrong ends it, to be started again; RedBeat would log it and go on without its lock."""
-    Entry = Entry
-    is_active = False
-
-    def setup_schedule(self) -> None:
-        """The roster did, and goes on doing so."""
-
-    def tick(self, **options: Any) -> float:
-        """The next one is on the full second at the latest: RedBeat keeps times in those, and of the tasks of one tells the first only."""
-        if self.lock is None:
-            raise ConnectionError
-        if not self.is_active:
-            self.is_active = True
-            log.info('This runner is the one that sends the tasks')
-        return min(float(super().tick(**options)), 1 - time.time() % 1 + grid.SOONEST)
-
-    def maybe_due(self, entry: Any, **options: Any) -> float:
-        is_due, wait = entry.is_due()
-        if is_due:
-            self.apply_async(entry, **options)
-        return float(wait)
-
-    def _ensure_connected(self) -> Any:
-        return self.connection.ensure_connection(max_retries=0)
-
-
 class Due(BaseSchedule):  # type: ignore[misc]
     """A schedule of ours as Celery asks for it."""
 
@@ -89,6 +62,33 @@ class Entry(RedBeatSchedulerEntry):  # type: ignore[misc]
             pipe.zadd(self.app.redbeat_conf.schedule_key, {self.key: self.score})
             pipe.execute()
         return self
+
+
+class Scheduler(RedBeatScheduler):  # type: ignore[misc]
+    """What goes wrong ends it, to be started again; RedBeat would log it and go on without its lock."""
+    Entry = Entry
+    is_active = False
+
+    def setup_schedule(self) -> None:
+        """The roster did, and goes on doing so."""
+
+    def tick(self, **options: Any) -> float:
+        """The next one is on the full second at the latest: RedBeat keeps times in those, and of the tasks of one tells the first only."""
+        if self.lock is None:
+            raise ConnectionError
+        if not self.is_active:
+            self.is_active = True
+            log.info('This runner is the one that sends the tasks')
+        return min(float(super().tick(**options)), 1 - time.time() % 1 + grid.SOONEST)
+
+    def maybe_due(self, entry: Any, **options: Any) -> float:
+        is_due, wait = entry.is_due()
+        if is_due:
+            self.apply_async(entry, **options)
+        return float(wait)
+
+    def _ensure_connected(self) -> Any:
+        return self.connection.ensure_connection(max_retries=0)
 
 
 def make(app: Any, product: str, name: str, schedule: Schedule) -> Entry:
