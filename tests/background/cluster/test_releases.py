@@ -9,7 +9,7 @@ import pytest
 
 from tests.kit.redis import Redis
 from tests.kit.running import Program, wait_for, write_tree
-from tests.test_cluster import ACTIVE, RUN, children, times
+from tests.background.cluster.test_runner import ACTIVE, RUN, children, times
 
 pytest.importorskip('celery')
 pytestmark = [
@@ -75,7 +75,7 @@ def restart_scheduler(runner):
     before, = children(runner)
     os.kill(before, signal.SIGKILL)
     after = wait_for(lambda: [pid for pid in children(runner) if pid != before], 'another scheduler')
-    wait_for(lambda: b'cluster_beat' in Path(f'/proc/{after[0]}/cmdline').read_bytes(), 'its program')
+    wait_for(lambda: b'cluster.beat' in Path(f'/proc/{after[0]}/cmdline').read_bytes(), 'its program')
     time.sleep(3)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.kit.running import run_cli
 from tests.kit.shop import handler, reads, shop_with
-from tests.test_background import background, tasks
+from tests.background.test_commands import background, tasks
 
 pytestmark = pytest.mark.once
 
