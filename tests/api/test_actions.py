@@ -45,6 +45,10 @@ def test_marks(decorators, expected, is_raw):
     assert action.is_raw is is_raw
 
 
+def test_plain_without_marks():
+    assert Action(handler) == Action(handler, False, False, None) == action_of(handler)
+
+
 def test_all_four():
     module = ModuleType('m')
     for name in (*ACTIONS, 'patch', '_read'):
