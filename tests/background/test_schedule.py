@@ -97,14 +97,16 @@ def test_alarm_forgets_counts():
 
 
 def test_alarm_forgets_the_oldest():
-    """By when it was told last, not first."""
+    """By when it was told last, not first; but none before there are too many."""
     alarm, key = Alarm(), ('task', 'KeyError', 'KeyError: 1')
+    assert alarm.count(key, 0) == 1
     for number in range(MOST - 1):
-        alarm.count(('task', 'Error', str(number)), number / MOST)
-        assert number or alarm.count(key, 0) == 1
-    assert alarm.count(key, 60) == 1
+        alarm.count(('task', 'Error', str(number)), 1)
+    assert alarm.count(key, 59) == 0
+    assert alarm.count(key, 60) == 2
     assert alarm.count(('task', 'Error', 'one more'), 60) == 1
     assert alarm.count(key, 61) == 0
+    assert alarm.count(('task', 'Error', '0'), 61) == 1
 
 
 @pytest.mark.parametrize(('schedule', 'expected'), [
