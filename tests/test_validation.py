@@ -111,4 +111,5 @@ def test_impossible_status(status):
 
 def test_says_what_it_is():
     assert str(ApiError(409, 'taken')) == "(409, 'taken')"
+    assert str(BadRequest('no')) == "(400, 'no')"
     assert repr(pickle.loads(pickle.dumps(ApiError(409, 'taken')))) == "ApiError(409, 'taken')"
