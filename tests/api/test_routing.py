@@ -135,3 +135,9 @@ def test_broken_targets_are_named(imported):
     with pytest.raises(product.BrokenProduct, match='cannot import trade.api.v0.a, trade.api.v0.c, trade.api.v0.d') as caught:
         imported(a='1/0', b=READ, c='async def read(request): pass', d='raise SystemExit')
     assert [type(error) for error in caught.value.errors.values()] == [ZeroDivisionError, TypeError, SystemExit]
+
+
+def test_paths_of_targets(tmp_path):
+    write_tree(tmp_path, {f'shop/api/v0/{name}': READ for name in ('a.py', 'b/__init__.py', 'b/c.py')})
+    targets, _ = routing.scan(product.find(tmp_path / 'shop'))
+    assert [str(target.path.relative_to(tmp_path / 'shop/api/v0')) for target in targets] == ['a.py', 'b/__init__.py', 'b/c.py']
