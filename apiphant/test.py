@@ -31,7 +31,9 @@ class Response(requests.Response):
     json: Json  # type: ignore[assignment]  # where it is none, this is the method of requests
 
 
-def test(target: str, action: str, request_json: Any, status_code: int, response_json: Any, method: str = 'POST') -> Response:
+def test(
+        target: str, action: str, request_json: Any, status_code: int, response_json: Any, method: str = 'POST',
+) -> Response:
     """Call an action of the server that `config` names, print the call and its answer, and compare.
 
     `request_json` is any JSON value, None for no body. The comparison is exact: 1 is neither 1.0 nor true.

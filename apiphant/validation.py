@@ -59,36 +59,41 @@ def _state(name: str, state: str, explain: Any) -> dict[str, Any]:
 
 @overload
 def field(
-    request: Mapping[str, Any], name: str, is_required: bool = ..., default_value: Any = ..., valid_value: Any = ..., *,
-    valid_type: type[dict[Any, Any]], valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
+    request: Mapping[str, Any], name: str, is_required: bool = ..., default_value: Any = ...,
+    valid_value: Any = ..., *, valid_type: type[dict[Any, Any]],
+    valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
 ) -> Any: ...  # an object of a request has attributes
 
 
 @overload
 def field(
-    request: Mapping[str, Any], name: str, is_required: Literal[True], default_value: Any = ..., valid_value: Any = ..., *,
-    valid_type: type[Kind], valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
+    request: Mapping[str, Any], name: str, is_required: Literal[True], default_value: Any = ...,
+    valid_value: Any = ..., *, valid_type: type[Kind],
+    valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
 ) -> Kind: ...
 
 
 @overload
 def field(
-    request: Mapping[str, Any], name: str, is_required: bool = ..., *, default_value: Default, valid_value: Any = ...,
-    valid_type: type[Kind], valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
+    request: Mapping[str, Any], name: str, is_required: bool = ..., *, default_value: Default,
+    valid_value: Any = ..., valid_type: type[Kind],
+    valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
 ) -> Kind | Default: ...
 
 
 @overload
 def field(
-    request: Mapping[str, Any], name: str, is_required: bool = ..., *, valid_value: Any = ...,
-    valid_type: type[Kind], valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
+    request: Mapping[str, Any], name: str, is_required: bool = ..., *,
+    valid_value: Any = ..., valid_type: type[Kind],
+    valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
 ) -> Kind | None: ...
 
 
 @overload
 def field(
-    request: Mapping[str, Any], name: str, is_required: bool = ..., default_value: Any = ..., valid_value: Any = ...,
-    valid_type: type | tuple[type, ...] | None = ..., valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
+    request: Mapping[str, Any], name: str, is_required: bool = ..., default_value: Any = ...,
+    valid_value: Any = ..., valid_type: type | tuple[type, ...] | None = ...,
+    valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
 ) -> Any: ...  # not known, or one of several
 
 
