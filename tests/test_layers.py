@@ -10,7 +10,7 @@ LAYERS = [
     ['dev.app_process', 'dev.session', 'dev.console', 'dev.script', 'dev.prompt'],
     ['dev.reload', 'dev.supervise', 'dev.watch', 'dev.highlight', 'dev.completion', 'dev.client', 'dev.stage', 'dev.loader', 'dev.graph', 'dev.tree', 'dev.control', 'dev.client', 'dev.command',
      'dev.plan', 'dev.report', 'dev.unload', 'dev.observe', 'dev.greenlets', 'dev.fixed',
-     'dev.debug', 'dev.evaluate', 'dev.calls', 'dev.routes', 'dev.record', 'dev.pipeline', 'dev.request_text', 'dev.bad_text', 'dev.reply_path', 'dev.request_tree', 'dev.reply', 'dev.effect', 'dev.signals', 'dev.table'],
+     'dev.debug', 'dev.evaluate', 'dev.calls', 'dev.routes', 'dev.record', 'dev.pipeline', 'dev.request_text', 'dev.bad_text', 'dev.reply_path', 'dev.request_tree', 'dev.reply', 'dev.effect', 'dev.signals', 'dev.table', 'dev.failure'],
     ['cluster', 'cluster_alarm', 'cluster_app', 'cluster_beat', 'cluster_failures', 'cluster_lock', 'cluster_watch', 'cluster_worker'],
     ['check', 'scaffold'],
     ['server', 'background', 'describe'],
@@ -25,7 +25,7 @@ LAYERS = [
     ['scheduler'],
     ['state', 'tasks', 'engine', 'masking', 'pulse'],
     ['product', 'schedule', 'alarm', 'template'],
-    ['validation', 'request', 'logs', 'reload'],
+    ['validation', 'request', 'logs', 'reload', 'names', 'origin'],
     ['', 'dev'],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -57,7 +57,7 @@ def ours(name, path):
 def test_arrows_point_down(name, path):
     assert name in LEVEL, 'a new module needs its layer'
     within = {name for name in LEVEL if name.startswith('cluster')} | {'dev.reload', 'dev.console', 'dev.script', 'dev.supervise', 'dev.highlight', 'dev.completion', 'dev.client', 'dev.stage', 'dev.loader', 'dev.plan', 'dev.report', 'dev.observe', 'dev.fixed', 'dev.debug', 'dev.calls', 'dev.command', 'dev.pipeline',
-              'dev.request_text', 'dev.reply_path', 'dev.request_tree'}
+              'dev.request_text', 'dev.reply_path', 'dev.request_tree', 'dev.failure'}
     for imported in ours(name, path):
         assert LEVEL[imported] > LEVEL[name] or (name in within and LEVEL[imported] == LEVEL[name]), f'{name} imports {imported}'
 
