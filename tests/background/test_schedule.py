@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apiphant.background.on_error import MOST, Alarm
-from apiphant.background.schedule import Cron, Every, back_off, is_cron, next_run
+from apiphant.background.schedule import Cron, Every, back_off, has_next, is_cron, next_run
 
 BERLIN = 'Europe/Berlin'
 
@@ -60,6 +60,17 @@ def test_first_run_of_a_line():
     assert daily.first(now, None) == at('2026-05-06 02:30')
     assert daily.first(now, at('2026-05-05 02:30')) == at('2026-05-06 02:30')
     assert daily.first(now, at('2026-05-03 02:30')) == now  # one was missed while nothing ran
+
+
+@pytest.mark.parametrize('now', [0.0, 1e5, 1.9e9, 1.9e9 + 0.123])
+def test_has_next(now):
+    for period in (0.001, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.7, 1, 2.5, 60, 86400, 1e9):
+        assert has_next(Every(period), now), period
+    for period in (1e300, 1e12, 1e-310):
+        assert not has_next(Every(period), now), period
+    assert has_next(Cron('0 0 29 2 *', BERLIN), now)
+    assert has_next(Cron('0 0 31 2 1'), now)  # each Monday of February, too
+    assert not has_next(Cron('0 0 31 2 *', BERLIN), now)
 
 
 @pytest.mark.parametrize(('failures', 'expected'), [(0, 60), (1, 120), (2, 240), (3, 480), (4, 600), (99, 600)])

@@ -35,7 +35,6 @@ from .screen import Screen
 from .signals import handled
 
 TICK = 1.0  # seconds between two looks at what the toolbar says
-ERASE = '\x1b[2J\x1b[H'
 DRAWN = (*range(0x2070), *range(0xd800, 0xe000))  # where all is that the gate does not let pass
 MENU = 6  # lines kept free for the completion menu
 STYLE = Style.from_dict({

@@ -15,8 +15,8 @@ from prompt_toolkit.application.current import get_app
 from .. import gate
 from . import highlight
 from .failure import reason
-from .prompt import ERASE
 
+ERASE = '\x1b[2J\x1b[H'
 REDRAW = 0.03  # seconds between two batches of lines above the prompt
 
 
