@@ -1,4 +1,5 @@
 """README.rst and CHANGES.rst are what a package index and a person with a viewer see."""
+import re
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,14 @@ def test_modules_are_in_readme():
     text = (ROOT / 'README.rst').read_text()
     for path in (ROOT / 'apiphant').rglob('*.py'):
         assert path.stem.startswith('__') or path.stem in text, path
+
+
+def test_journeys_name_modules():
+    """A name without a slash is in the folder of the one before it, or in apiphant itself."""
+    package, folder = ROOT / 'apiphant', ''
+    text = (ROOT / 'README.rst').read_text()
+    names = re.findall(r'``([a-z_/]+)``', text[text.index('**From bytes'):text.index('    scripts/picture')])
+    for name in names:
+        folder = name.rpartition('/')[0] or folder
+        assert any((package / place).exists() for place in (f'{name}.py', name, f'{folder}/{name}.py')), name
+    assert len(names) > 40

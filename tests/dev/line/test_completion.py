@@ -273,3 +273,14 @@ def test_long_text(text: str) -> None:
     start = time.perf_counter()
     complete(f'read echo {text}', STATE, EARLIER)
     assert time.perf_counter() - start < 0.5
+
+
+def test_topics_in_order() -> None:
+    state = State('v0', Routes(['/api/v0/b/create', '/api/v0/a/delete', '/api/v0/c/read']))
+    assert words('help ', state) == [*COMMANDS, 'a', 'b', 'c']
+    assert words('help log a', state) == []
+
+
+def test_topics_without_end() -> None:
+    state = State('v0', Routes([f'/api/v0/folder{number}/x/read' for number in range(2 * MOST)]))
+    assert len(words('help ', state)) == MOST
