@@ -20,10 +20,11 @@ def raw_environ(handler: Handler, /) -> Handler: ...
 def raw_environ(*, max_body: int | None = None) -> Callable[[Handler], Handler]: ...
 
 
-def raw_environ(handler: Handler | None = None, /, *, max_body: int | None = None) -> Handler | Callable[[Handler], Handler]:
+def raw_environ(
+        handler: Handler | None = None, /, *, max_body: int | None = None) -> Handler | Callable[[Handler], Handler]:
     """The handler gets the WSGI environ in place of the request, for any method.
 
-    `@raw_environ(max_body=200 * 1024 * 1024)` lets it read larger bodies than the server takes else, in bytes.
+    `@raw_environ(max_body=200 * 1024 * 1024)` lets it read bodies of so many bytes, whatever the server's limit is.
     """
     def decorate(handler: Handler) -> Handler:
         handler.is_raw_environ = True  # type: ignore[attr-defined]
@@ -56,14 +57,22 @@ Routes = Mapping[str, Action]  # '/api/v0/echo/read' -> Action
 
 def actions_of(module: ModuleType) -> dict[str, Action]:
     """The module's actions by name. Raises TypeError for one that cannot be called the way we do."""
-    found = {name: vars(module)[name] for name in ACTIONS if callable(vars(module).get(name))}
-    for name, handler in found.items():
+    actions = {}
+    for name in ACTIONS:
+        handler = vars(module).get(name)
         if inspect.iscoroutinefunction(handler):
-            raise TypeError(f'{module.__name__}.{name} is an async function: on gevent a plain "def {name}" waits without blocking others')
-    return {name: _action(handler) for name, handler in found.items()}
+            raise TypeError(
+                f'{module.__name__}.{name} is an async function: '
+                f'on gevent a plain "def {name}" waits without blocking others')
+        if callable(handler):
+            actions[name] = _action(handler)
+    return actions
 
 
 def _action(handler: Callable[..., Any]) -> Action:
-    """What the decorators raw_environ and raw_response have noted."""
-    is_raw = (getattr(handler, 'is_raw_environ', False), getattr(handler, 'is_raw_response', False))
-    return Action(handler, *is_raw, getattr(handler, 'max_body', None))
+    """A handler with what the decorators raw_environ and raw_response have noted on it."""
+    return Action(
+        handler,
+        raw_environ=getattr(handler, 'is_raw_environ', False),
+        raw_response=getattr(handler, 'is_raw_response', False),
+        max_body=getattr(handler, 'max_body', None))

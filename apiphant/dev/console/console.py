@@ -16,6 +16,7 @@ from shutil import get_terminal_size
 from typing import Any
 
 from ...api.product import Product
+from ...words import reason
 from ..line.command import BadLine, may_be_kept
 from ..line.effect import Ask, Call, Do, Edit, Open, Save, Show, Watch
 from . import highlight, shell, table
@@ -184,7 +185,7 @@ class Console:
         try:
             subprocess.run([*words, *place, str(path)], check=False)
         except OSError as error:
-            raise BadLine(f'{editor} cannot be started ({(error.strerror or "").lower()}); set EDITOR to one that can') from None
+            raise BadLine(f'{editor} cannot be started ({reason(error)}); set EDITOR to one that can') from None
 
     def _save(self, effect: Save) -> None:
         self.screen.write(f'{self.session.save(effect)}\n')
