@@ -46,20 +46,24 @@ setup(
     package_data={'apiphant': ['py.typed']},
     python_requires='>=3.11',
     install_requires=[
-        'croniter>=6.0',
-        'gevent>=25.5',
-        'gunicorn>=25.1',
+        'croniter>=6.1',
+        'gevent>=26.4',
+        'gunicorn>=25.1,<28',  # server/master.py overrides methods of its arbiter, of which no document speaks
         'httptools>=0.6.4',
         'msgspec>=0.19',
-        'packaging',  # gunicorn's gevent worker imports it and does not say so
-        'prompt_toolkit>=3.0.50',
+        'prompt_toolkit>=3.0.53,<4',
         'pygments>=2.18',
         'requests>=2.31',
         'tzdata',  # zones, where the system has none
         'watchdog>=6.0',
     ],
     extras_require={
-        'cluster': ['celery>=5.7', 'celery-redbeat>=2.4', 'redis>=6.1'],
+        'cluster': [
+            'celery>=5.7,<6',
+            'celery-redbeat>=2.4.1,<3',
+            'packaging',  # kombu's transport for Redis imports it
+            'redis>=6.4,<9',
+        ],
         'test': [
             'build',
             'docutils',

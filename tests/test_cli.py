@@ -128,6 +128,13 @@ def test_neighbours_do_not_matter(tmp_path):
     assert (done.returncode, done.stdout) == (0, '{}\n'), done.stderr
 
 
+def test_neighbours_do_not_matter_to_check(tmp_path):
+    handler = 'import apiphant.server, apiphant.validation\ndef read(request): pass'
+    write_tree(tmp_path, {'shop/api/v0/x.py': handler, **dict.fromkeys(('http.py', 'msgspec.py', 'ipaddress.py', 'socket.py'), '1/0')})
+    done = run_program(['-P', '-m', 'apiphant.cli', 'check', 'shop'], tmp_path)
+    assert (done.returncode, done.stdout) == (0, '/api/v0/x/read\n'), done.stderr
+
+
 def test_help_and_version():
     assert run_cli('--version').stdout == f'apiphant {__version__}\n'
     for words in (['--help'], ['dev', '--help'], ['check', '--help'], ['new', '--help']):

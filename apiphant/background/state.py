@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ..api.product import Product, ProductError, state_path
+from ..files import write_whole
+from ..words import reason
 
 FRESH = 15.0  # seconds for which a tick shows that the runner is alive
 
@@ -63,14 +65,11 @@ class State:
 
     def keep(self, runs: dict[str, float]) -> None:
         """Write them, at once or not at all."""
-        temporary = self._runs.with_suffix('.new')
         try:
-            with temporary.open('w') as file:
-                file.writelines(_lines(runs))
-            temporary.replace(self._runs)
+            write_whole(self._runs, map(str.encode, _lines(runs)))
             self._tell('')
         except OSError as error:
-            self._tell((error.strerror or str(error)).lower())
+            self._tell(reason(error))
 
     def _tell(self, trouble: str) -> None:
         """Once each time that it changes."""
@@ -81,7 +80,7 @@ class State:
         self._trouble = trouble
 
     def _refused(self, error: OSError) -> ProductError:
-        return ProductError(f'cannot keep state in {self.folder}: {(error.strerror or str(error)).lower()}')
+        return ProductError(f'cannot keep state in {self.folder}: {reason(error)}')
 
     def tick(self) -> None:
         """The runner is alive."""

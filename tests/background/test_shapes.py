@@ -3,9 +3,9 @@ import re
 
 import pytest
 
+from tests.background.test_commands import background, tasks
 from tests.kit.running import run_cli
 from tests.kit.shop import handler, reads, shop_with
-from tests.background.test_commands import background, tasks
 
 pytestmark = pytest.mark.once
 

@@ -231,7 +231,8 @@ def before_move(tmp_path, what):
     return Program('-c', f'''
 import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
-from apiphant import cli, scaffold
+from apiphant import cli
+from apiphant.new import scaffold
 copy = scaffold._copy
 def copy_and_more(source, made):
     files = copy(source, made)
@@ -273,7 +274,7 @@ def test_wheel_holds_template(tmp_path):
     write_tree(source, {'tests/myproduct/api/__pycache__/x.pyc': ''})
     subprocess.run([sys.executable, '-m', 'build', '--outdir', str(tmp_path / 'dist'), str(source)], capture_output=True, check=True, timeout=100)
     with zipfile.ZipFile(next((tmp_path / 'dist').glob('*.whl'))) as wheel:
-        held = {item.filename.removeprefix('apiphant/myproduct/'): item.external_attr >> 16 for item in wheel.infolist() if item.filename.startswith('apiphant/myproduct/')}
+        held = {item.filename.removeprefix('apiphant/new/myproduct/'): item.external_attr >> 16 for item in wheel.infolist() if item.filename.startswith('apiphant/new/myproduct/')}
     assert sorted(held) == sorted(map(str, template.files(SAMPLE)))
     for file, mode in held.items():
         assert bool(mode & 0o111) == bool((SAMPLE / file).stat().st_mode & 0o111), file

@@ -2,6 +2,7 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -188,7 +189,7 @@ def test_system_exit_in_handler(serving):
 
 def test_says_what_it_serves(shop):
     with production(shop) as running:
-        assert re.search(r'INFO at worker\._say_serving:\d+ \[.*\] Serving shop: 13 actions on http://127.0.0.1:\d+, 1 worker', running.text)
+        assert re.search(r'INFO at server\.worker\._say_serving:\d+ \[.*\] Serving shop: 13 actions on http://127.0.0.1:\d+, 1 worker', running.text)
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
@@ -226,3 +227,16 @@ def test_keep_alive(shop):
             answer = b''
             while not answer.endswith(b'{"slept":0}'):
                 answer += connection.recv(4096)
+
+
+LIGHT = """
+import sys
+from apiphant.server import raw_environ, raw_response
+print(*sorted({'argparse', 'gevent', 'gunicorn', 'ssl'} & sys.modules.keys()))
+"""
+
+
+def test_marks_of_handlers_are_light():
+    """A handler's first import of them must not take long."""
+    done = subprocess.run([sys.executable, '-c', LIGHT], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ('\n', '')

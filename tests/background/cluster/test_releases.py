@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.background.cluster.test_runner import ACTIVE, RUN, children, times
 from tests.kit.redis import Redis
 from tests.kit.running import Program, wait_for, write_tree
-from tests.background.cluster.test_runner import ACTIVE, RUN, children, times
 
 pytest.importorskip('celery')
 pytestmark = [

@@ -200,7 +200,7 @@ def test_copied_apart() -> None:
     ('id:=$x', 5, ["'$x'", 'no path']),
     ('{"a": _b}', 7, ['no path']),
     ('$.items', 1, ['should be a JSON object, not a list of 2']),
-    ('a=@nope.txt', 3, ['cannot read nope.txt: No such file']),
+    ('a=@nope.txt', 3, ['cannot read nope.txt: no such file']),
     ('a=@', 4, ['a file name comes after @']),
     ('a:=@bad.json', 4, ['bad.json, line 2, column 8: bad JSON: Expecting value']),
     ('a:=@more.json', 4, ['more.json, line 1, column 3: bad JSON: Extra data']),
