@@ -1,13 +1,14 @@
-"""CPU time of what a test calls: others on the machine hardly change it."""
+"""CPU time of what a test calls, which others on the machine hardly change; and how much they slow everything down."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import thread_time
+from time import monotonic, thread_time
 
 TRIES = 4
 TRIFLE = 0.01  # seconds in which clocks and caches say more than the code
 QUARTER = 4
 SQUARE = QUARTER ** 2
+SPIN = 0.1  # seconds
 
 
 def cpu_time(call: Callable[[], object]) -> float:
@@ -30,3 +31,11 @@ def assert_linear(call: Callable[[str], object], text: str) -> None:
         if found[-1] < SQUARE / 2:
             return
     raise AssertionError(f'so many times as long as a quarter: {found}')
+
+
+def delay() -> float:
+    """How many times as long as on a machine of its own something takes now: 1 where nobody else wants a core."""
+    begin, spun = monotonic(), thread_time()
+    while thread_time() - spun < SPIN:
+        pass
+    return (monotonic() - begin) / SPIN

@@ -13,10 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.kit.cpu import delay
 from tests.kit.running import DEADLINE, Program, Server, wait_for
 
-PATIENCE = 10.0  # seconds in which a process has to be gone
-PROMPT = 1.0  # seconds for a normal request after a fault
+PROMPT = 1.0  # seconds for a normal request after a fault, on a machine that has nothing else to do
 
 
 class Serving(Program):
@@ -98,19 +98,19 @@ def read_all(connection: socket.socket) -> bytes:
     return b''.join(parts)
 
 
-def leaves(server: Program, number: int = signal.SIGTERM, within: float = PATIENCE) -> int:
+def leaves(server: Program, number: int = signal.SIGTERM) -> int:
     """The exit status after a signal."""
     server.process.send_signal(number)
-    return server.wait(within)
+    return server.wait()
 
 
 def answers_promptly(server: Server, path: str = '/api/v0/plain/read') -> Any:
-    """The content of a normal request, which is 200 within a second."""
+    """The content of a normal request, which is 200 within a second; or longer, by as much as this machine is slower now."""
     started = time.monotonic()
     status, content = server.post(path)
     taken = time.monotonic() - started
     assert status == 200, (status, content, server.text)
-    assert taken < PROMPT, f'{taken:.2f} s'
+    assert taken < PROMPT or taken < PROMPT * delay(), f'{taken:.2f} s'
     return content
 
 

@@ -186,9 +186,9 @@ def test_no_timeout(product, given):
 
 
 def test_graceful_timeout(product, given):
-    with serve(product, given, graceful_timeout=1) as server, connect(server, request_bytes(SLOW, {'seconds': 60})):
+    with serve(product, given, graceful_timeout=1) as server, connect(server, request_bytes(SLOW, {'seconds': 600})):
         server.wait_for_line('create begins')
-        assert leaves(server, within=3) == 0
+        assert leaves(server) == 0
 
 
 def test_max_requests(product, given):

@@ -194,7 +194,7 @@ def test_app_that_cannot_start(shop: Path) -> None:
     """Nobody is there to save a file: it ends, and says why."""
     (shop / 'api/v0/dying.py').write_text(DYING)
     done = subprocess.run([sys.executable, '-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0', '-c', 'read echo'],
-                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=5, check=False)
+                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 1
     assert 'exit status 3' in done.stderr
     assert 'Traceback' not in done.stderr
@@ -442,7 +442,7 @@ def test_log_level(shop: Path, level: str, is_logged: bool) -> None:
 def test_ask_app_that_cannot_start(shop: Path, line: str) -> None:
     (shop / 'api/v0/dying.py').write_text(DYING)
     done = subprocess.run([sys.executable, '-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0', '-c', line],
-                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=8, check=False)
+                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 1
     assert 'does not start' in done.stderr
     assert 'Traceback' not in done.stderr
