@@ -39,3 +39,8 @@ def delay() -> float:
     while thread_time() - spun < SPIN:
         pass
     return (monotonic() - begin) / SPIN
+
+
+def is_quick(taken: float, seconds: float) -> bool:
+    """Whether something took less than so many seconds, or would have on a machine of its own, as far as can be told now."""
+    return taken < seconds or taken < seconds * delay()
