@@ -83,7 +83,7 @@ def test_overflow(tmp_path):
     kept = int(Path('/proc/sys/fs/inotify/max_queued_events').read_text())
     with shop_with(tmp_path, {handler('one'): reads(1), 'junk/a.txt': '', 'junk/b.txt': ''}) as shop:
         shop.becomes('one', 1)
-        since = shop.fence()
+        since = shop.settle()
         shop.server.process.send_signal(signal.SIGSTOP)
         try:
             for _ in range(kept // 5):  # 3 events each

@@ -230,7 +230,7 @@ def test_lazy_import(shop, name, is_called):
     shop.becomes(name, None, 'create')
     if is_called:
         assert shop.answer(name) == 1
-    since = shop.fence()
+    since = shop.settle()
     shop.save(f'lib/{name}.py', 'VALUE = 2\n')
     shop.becomes(name, 2)
     shop.settle()
@@ -293,7 +293,7 @@ def test_package_constant(shop):
     shop.save('api/v22/two.py', reads('LIMIT', 'from . import LIMIT'))
     for target in ('one', 'two'):
         shop.becomes(target, 1, version='v22')
-    since = shop.fence()
+    since = shop.settle()
     shop.save('api/v22/__init__.py', 'LIMIT = 2\n')
     for target in ('one', 'two'):
         shop.becomes(target, 2, version='v22')

@@ -48,7 +48,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @contextmanager
 def restarted(shop: Shop, reason: str) -> Iterator[Poller]:
     """In this block the app process is replaced once, for this reason, and nobody notices."""
-    pid, since = shop.answer('pid'), shop.fence()
+    pid, since = shop.answer('pid'), shop.settle()
     with Poller(shop.server, '/api/v0/pid/read', (200,)) as poller:
         poller.polls()
         yield poller
@@ -70,7 +70,7 @@ def test_env(shop, place, text, number):
 @pytest.mark.parametrize('place', ('.env', '../.env'), ids=('inside', 'beside'))
 def test_env_unchanged(shop, place):
     path = shop.folder / place
-    pid, since = shop.answer('pid'), shop.fence()
+    pid, since = shop.answer('pid'), shop.settle()
     shop.save(place, path.read_text(), in_place)
     path.touch()
     shop.settle()
