@@ -11,13 +11,20 @@ from ..line.command import first_word, may_be_kept
 from ..line.completion import Candidate, complete
 from ..line.request import is_unfinished, problem
 from . import table
-from .console import Console
+from .session import Session
+
+
+class Typist(Protocol):
+    """Who types, and what was seen before."""
+    session: Session
+    earlier: dict[str, list[str]]  # values by key
+    served: int  # calls of others when the prompt came last
 
 
 class LineAdvice:
     """About the line that is being typed, by the product as it is now."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Typist) -> None:
         self._console = console
         self._session = console.session
 
