@@ -59,6 +59,12 @@ def workers_of(server: Program, number: int = 2) -> set[int]:
     return children(server.process.pid)
 
 
+def free_port() -> int:
+    """One that nobody listened on just now."""
+    with socket.create_server(('127.0.0.1', 0)) as found:
+        return int(found.getsockname()[1])
+
+
 def is_free(port: int, host: str = '127.0.0.1') -> bool:
     """Whether nobody listens there."""
     with socket.socket() as probe:

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from tests.kit.processes import children
-from tests.kit.redis import PASSWORD, Redis, free_port
+from tests.kit.processes import children, free_port
+from tests.kit.redis import PASSWORD, Redis
 from tests.kit.running import Program, clean_environment, run_cli, wait_for, write_tree
 
 pytest.importorskip('celery')

@@ -1,5 +1,4 @@
 """`apiphant dev` without a person: lines from `-c` or a pipe, and `--no-console`."""
-import http.client
 import json
 import os
 import re
@@ -15,6 +14,7 @@ import pytest
 from tests.kit.processes import children, is_free, is_running
 from tests.kit.running import DEADLINE, Program, clean_environment, dev, run_cli, wait_for, write_tree
 from tests.kit.terminal import Terminal
+from tests.kit.wire import Wire
 
 pytestmark = pytest.mark.once
 
@@ -520,11 +520,8 @@ def test_flood_of_calls(shop: Path) -> None:
     (shop / 'api/v0/quiet.py').write_text('def read(request):\n    return {}\n')
     with dev(shop) as server:
         start = time.monotonic()
-        connection = http.client.HTTPConnection(server.host, server.port, timeout=DEADLINE)
-        for _ in range(500):
-            connection.request('POST', '/api/v0/quiet/read', b'{}')
-            assert connection.getresponse().read() == b'{}'
-        connection.close()
+        with Wire(server, b'POST /api/v0/quiet/read HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}' * 500) as wire:
+            assert [wire.answer().body for _ in range(500)] == [b'{}'] * 500
         seconds = time.monotonic() - start
         wait_for(lambda: count_of_calls(server) == 500, 'all calls to be told of')
         assert re.search(r'and \d+ calls more in the last second', server.text)
