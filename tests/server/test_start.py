@@ -189,7 +189,7 @@ def test_system_exit_in_handler(serving):
 
 def test_says_what_it_serves(shop):
     with production(shop) as running:
-        assert re.search(r'INFO at worker\._say_serving:\d+ \[.*\] Serving shop: 13 actions on http://127.0.0.1:\d+, 1 worker', running.text)
+        assert re.search(r'INFO at server\.worker\._say_serving:\d+ \[.*\] Serving shop: 13 actions on http://127.0.0.1:\d+, 1 worker', running.text)
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
