@@ -38,7 +38,7 @@ setup(
     description='JSON APIs on gevent: the tree of files is the API, with a live console to develop it',
     long_description=(HERE / 'README.rst').read_text(),
     long_description_content_type='text/x-rst',
-    author='Denis Ryzhkov and contributors',
+    author='apiphant contributors',
     license='MIT',
     license_files=['LICENSE'],
     packages=find_packages(include=['apiphant', 'apiphant.*']),
@@ -68,6 +68,7 @@ setup(
             'multipart>=1.2',
             'mypy>=1.14',
             'pexpect>=4.9',
+            'pyright[nodejs]>=1.1.414',
             'pyte>=0.8.2',
             'pytest>=8.0',
             'pytest-timeout>=2.3',
@@ -89,5 +90,6 @@ setup(
         'Programming Language :: Python :: 3.12',
         'Programming Language :: Python :: 3.13',
         'Topic :: Internet :: WWW/HTTP :: HTTP Servers',
+        'Typing :: Typed',
     ],
 )

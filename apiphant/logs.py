@@ -63,6 +63,20 @@ class Formatter(logging.Formatter):
 
 def format_error(error: BaseException) -> str:
     """The traceback as Python prints it, less the frames of apiphant and of the import system."""
+    try:
+        return _format(error)
+    except Exception:  # it, or the module that it comes from, does not let itself be looked at
+        return f'{_place_of(error)}: {type(error).__name__}, which cannot be shown'
+
+
+def _place_of(error: BaseException) -> str:
+    """Where it was raised, in code that is not ours."""
+    frames = traceback.walk_tb(BaseException.__dict__['__traceback__'].__get__(error))
+    places = [f'{frame.f_code.co_filename}:{line}' for frame, line in frames]
+    return next((place for place in reversed(places) if not place.startswith(OURS)), 'somewhere')
+
+
+def _format(error: BaseException) -> str:
     shown = traceback.TracebackException.from_exception(error)
     pending = [shown]
     while pending:

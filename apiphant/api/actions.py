@@ -4,8 +4,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from functools import partial
 from typing import Any, TypeVar, overload
+
+from ..modules import names_of
 
 Handler = TypeVar('Handler', bound=Callable[..., Any])
 
@@ -54,16 +56,33 @@ class Action:
 Routes = Mapping[str, Action]  # '/api/v0/echo/read' -> Action
 
 
-def actions_of(module: ModuleType) -> dict[str, Action]:
+def actions_of(module: object) -> dict[str, Action]:
     """The module's actions by name. Raises TypeError for one that cannot be called the way we do."""
-    found = {name: vars(module)[name] for name in ACTIONS if callable(vars(module).get(name))}
-    for name, handler in found.items():
+    names = names_of(module)
+    found = {action: names[action] for action in ACTIONS if callable(names.get(action))}
+    for action, handler in found.items():
         if inspect.iscoroutinefunction(handler):
-            raise TypeError(f'{module.__name__}.{name} is an async function: on gevent a plain "def {name}" waits without blocking others')
-    return {name: _action(handler) for name, handler in found.items()}
+            raise TypeError(f'{_place(handler)}: {names.get("__name__")}.{action} is an async function: '
+                            f'on gevent a plain "def {action}" waits without blocking others')
+    return {action: _action(handler) for action, handler in found.items()}
 
 
 def _action(handler: Callable[..., Any]) -> Action:
-    """What the decorators raw_environ and raw_response have noted."""
-    is_raw = (getattr(handler, 'is_raw_environ', False), getattr(handler, 'is_raw_response', False))
-    return Action(handler, *is_raw, getattr(handler, 'max_body', None))
+    """What the decorators raw_environ and raw_response have noted: a handler may answer to any name, or to none."""
+    max_body = _noted(handler, 'max_body')
+    is_raw = (_noted(handler, 'is_raw_environ') is True, _noted(handler, 'is_raw_response') is True)
+    return Action(handler, *is_raw, max_body if type(max_body) is int else None)
+
+
+def _place(handler: Any) -> str:
+    """File and line of a function."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    return f'{handler.__code__.co_filename}:{handler.__code__.co_firstlineno}'
+
+
+def _noted(handler: Callable[..., Any], name: str) -> Any:
+    try:
+        return getattr(handler, name, None)
+    except Exception:  # its own __getattr__
+        return None

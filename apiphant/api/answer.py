@@ -12,6 +12,7 @@ import msgspec
 
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action, Routes
+from .origin import say_refused
 from .request import Request, convert
 
 log = logging.getLogger(__name__)
@@ -38,14 +39,17 @@ def parse(body: bytes) -> Request:
     return request
 
 
-def answer(routes: Routes, method: str, path: str, body: bytes) -> tuple[int, Any]:
-    """The status and the object that a call is answered with. Raises nothing."""
+def answer(routes: Routes, method: str, path: str, body: bytes, why_foreign: str = '') -> tuple[int, Any]:
+    """The status and the object that a call is answered with: 403 with a `why_foreign`. Raises nothing."""
     try:
         action = routes.get(path)
         if action is None:
             raise ApiError(404)
         if method != 'POST':
             raise ApiError(501)
+        if why_foreign:
+            say_refused(path, why_foreign)
+            raise ApiError(403)
         content = action.handler(parse(body))
         return 200, content if isinstance(content, dict) else _content(action, content)
     except ApiError as error:
@@ -55,9 +59,9 @@ def answer(routes: Routes, method: str, path: str, body: bytes) -> tuple[int, An
         return 500, INTERNAL_ERROR
 
 
-def reply(routes: Routes, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+def reply(routes: Routes, method: str, path: str, body: bytes, why_foreign: str = '') -> tuple[int, bytes]:
     """The status and the body to send. Raises nothing."""
-    status, content = answer(routes, method, path, body)
+    status, content = answer(routes, method, path, body, why_foreign)
     return encode(path, status, content)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action, Routes
 from .answer import INTERNAL_ERROR, MAX_BODY, _content, answer, encode, headers_of, parse
+from .origin import foreign
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -42,7 +43,14 @@ class Application:
             body = _read(environ) if method == 'POST' and path in self.routes else b''
         except ApiError as error:
             return error.status, {'error': error.error}
-        return answer(self.routes, method, path, body)
+        return answer(self.routes, method, path, body, _why_foreign(environ))
+
+
+def _why_foreign(environ: Environ) -> str:
+    """'' for a call of a page of our own, or of no page."""
+    if 'HTTP_ORIGIN' not in environ:
+        return ''
+    return foreign(environ['HTTP_ORIGIN'], environ.get('HTTP_HOST', ''), environ.get('wsgi.url_scheme') == 'https')
 
 
 def answer_raw(action: Action, path: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

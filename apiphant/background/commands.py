@@ -23,6 +23,7 @@ EXTRA = ('celery', 'kombu', 'redbeat', 'redis')
 log = logging.getLogger(__name__)
 
 
+
 def run(path: str | Path, *, state: str | None = None, one_by_one: bool = False) -> None:
     """Run the tasks of the product in the folder `path` until SIGTERM or SIGINT. Raises ProductError."""
     found, on_error = _load(path)

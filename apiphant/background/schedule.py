@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 HOUR = 1  # the field of a cron line
+DAY = 86400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,18 @@ class Cron:
 
 
 Schedule = Every | Cron
+
+
+def has_next(schedule: Schedule, now: float) -> bool:
+    """Whether there is a date after `now` on which it is due: none on 31 February, nor in the year 10000."""
+    try:
+        if isinstance(schedule, Every):
+            schedule.following(now - DAY, now)  # as after a pause
+        due = schedule.following(now, now)
+        datetime.fromtimestamp(due, UTC)
+    except (ValueError, OverflowError, OSError):
+        return False
+    return due > now
 
 
 def is_cron(line: str) -> bool:

@@ -1,8 +1,8 @@
 """Background tasks: functions of the product, decorated with when to run them."""
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -11,15 +11,18 @@ from zoneinfo import ZoneInfo
 
 from ..api import product
 from ..api.product import BrokenProduct, Product, ProductError
+from ..modules import names_of
+from .callables import name_of, objection
+from .generation import Generation, importing
 from .on_error import OnError
-from .schedule import Cron, Every, Schedule, is_cron
+from .schedule import Cron, Every, Schedule, has_next, is_cron
 
 FIELDS = 5  # of a cron line
 SHOWN = 100  # tasks in one line
 
 Function = TypeVar('Function', bound=Callable[[], Any])
 
-_tasks: dict[str, Task] = {}  # by name
+_tasks: dict[str, list[tuple[Generation, Task]]] = {}  # by name, with the module in whose import each was decorated
 _every = lru_cache(Every)  # one for all tasks of a period
 
 
@@ -48,12 +51,19 @@ class Task:
 
     @property
     def name(self) -> str:
-        return self.function.__name__
+        return name_of(self.function)
 
 
 def tasks() -> list[Task]:
     """Those of the modules as they are imported now: where one was imported anew, its old tasks are gone."""
-    return [task for task in _tasks.values() if _is_live(task.function)]
+    return [live[-1][1] for name in _tasks if (live := _live(name))]
+
+
+def forget(modules: Collection[object]) -> None:
+    """Let go of the tasks of modules that have been replaced, or failed."""
+    specs = [spec for module in modules if (spec := names_of(module).get('__spec__')) is not None]
+    for held in _tasks.values():
+        held[:] = [entry for entry in held if not any(entry[0].spec is spec for spec in specs)]
 
 
 def listed(todo: Sequence[Task]) -> str:
@@ -68,11 +78,13 @@ def seconds(period: float, *, timeout: float | None = None, jitter: float = 0) -
     A run that takes longer than `timeout` seconds is ended and counts as failed; each begins up to `jitter` seconds later.
     Raises ValueError where a number makes no sense.
     """
+    _check_parentheses(period, '@seconds needs a period, as in @seconds(60)')
+
     def decorate(function: Function) -> Function:
         if not _is_number(period) or not period > 0:
             _refuse(function, f'seconds({period!r}) should be a number above 0')
         _check(function, timeout, jitter)
-        return _add(function, _every(period, jitter), timeout)
+        return _add(function, _every(period, jitter), timeout, f'seconds({period!r})')
     return decorate
 
 
@@ -81,6 +93,8 @@ def cron(line: str, *, timezone: str = 'UTC', timeout: float | None = None, jitt
 
     Raises ValueError for a line that means nothing, an unknown zone, and numbers that make no sense.
     """
+    _check_parentheses(line, "@cron needs a line of five fields, as in @cron('30 2 * * *')")
+
     def decorate(function: Function) -> Function:
         if not isinstance(line, str) or len(line.split()) != FIELDS or not is_cron(line):
             _refuse(function, f'cron({line!r}) should be five fields: minute, hour, day, month, day of week')
@@ -89,8 +103,13 @@ def cron(line: str, *, timezone: str = 'UTC', timeout: float | None = None, jitt
         except (ValueError, OSError, KeyError, TypeError):
             _refuse(function, f'timezone={timezone!r} is no zone that is known here')
         _check(function, timeout, jitter)
-        return _add(function, Cron(line, timezone, jitter), timeout)
+        return _add(function, Cron(line, timezone, jitter), timeout, f'cron({line!r})')
     return decorate
+
+
+def _check_parentheses(argument: Any, why: str) -> None:
+    if callable(argument) or isinstance(argument, classmethod):
+        _refuse(argument, why)
 
 
 def _check(function: Callable[[], Any], timeout: float | None, jitter: float) -> None:
@@ -105,17 +124,27 @@ def _is_number(value: Any) -> bool:
 
 
 def _refuse(function: Callable[[], Any], why: str) -> NoReturn:
-    raise ValueError(f'{function.__name__}: {why}')
+    raise ValueError(f'{name_of(function)}: {why}')
 
 
-def _add(function: Function, schedule: Schedule, timeout: float | None) -> Function:
-    name = function.__name__
-    if name in _tasks and _is_live(_tasks[name].function):
-        _refuse(function, f'there is a task of that name in {_tasks[name].function.__module__} already')
-    _tasks[name] = Task(function, schedule, timeout)
+def _add(function: Function, schedule: Schedule, timeout: float | None, shown: str) -> Function:
+    why = objection(function)
+    if why:
+        _refuse(function, why)
+    if not has_next(schedule, time.time()):
+        _refuse(function, f'{shown} has no next date: it would never run')
+    task, generation = Task(function, schedule, timeout), importing()
+    _check_name(task, generation)
+    _tasks.setdefault(task.name, []).append((generation, task))
     return function
 
 
-def _is_live(function: Callable[[], Any]) -> bool:
-    module = sys.modules.get(function.__module__)
-    return module is not None and vars(module) is getattr(function, '__globals__', vars(module))
+def _check_name(task: Task, generation: Generation) -> None:
+    for held, _ in _live(task.name):
+        if held.name != generation.name or held.spec is generation.spec:
+            hint = 'if it is a decorator\'s own, use functools.wraps there'
+            _refuse(task.function, f'there is a task of that name in {held.name} already; {hint}')
+
+
+def _live(name: str) -> list[tuple[Generation, Task]]:
+    return [(generation, task) for generation, task in _tasks.get(name, ()) if generation.is_live]

@@ -9,7 +9,8 @@ from .. import address
 from ..address import Address
 from ..api import product
 from .console import script
-from .console.session import Session, started
+from .console.session import _take_any_text, started
+from .gate import Stream
 
 
 def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool, poll: float | None, plain: bool) -> int:
@@ -18,27 +19,19 @@ def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool,
     Raises ProductError, AddressError.
     """
     found = product.find(path)
+    _take_any_text()
     with address.listen(place) as listener:
         if no_console:
             ends = _signals()
-            with started(found, listener, _to_stderr, poll) as session:
-                _say_serving(session)
+            with started(found, listener, Stream(sys.stderr), poll) as session:
+                Stream(sys.stderr).say(f'Serving {found.name} on {session.address.url}')
                 ends.get()
             return 0
         if lines is None and sys.stdin.isatty() and sys.stdout.isatty():
             from .console import console  # noqa: PLC0415  # prompt_toolkit takes 0.2 s
             return console.run(found, listener, poll=poll, is_plain=plain)
-        with started(found, listener, _to_stderr, poll) as session:
+        with started(found, listener, Stream(sys.stderr), poll) as session:
             return script.run(session, sys.stdin if lines is None else lines)
-
-
-def _to_stderr(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
-
-
-def _say_serving(session: Session) -> None:
-    _to_stderr(f'Serving {session.product.name} on {session.address.url}\n')
 
 
 def _signals() -> SimpleQueue[int]:

@@ -21,9 +21,7 @@ from gevent.hub import get_hub
 from ..api.application import Application, Environ
 from . import proxies
 from .connection import Connection, Settings
-from .greenlets import Runner
 from .message import Message
-from .parser import Parser
 from .tls import TlsConnection
 
 BATCH = 64  # connections accepted before others get their turn
@@ -45,8 +43,6 @@ class Acceptor:
         self.settings = settings
         self.is_stopping = False
         self.answered = 0  # requests
-        self.runner = Runner()
-        self.parsers: list[Parser] = []  # at rest
         self._tick()
         self.connections: set[Connection] = set()
         self._listener = listener
@@ -150,12 +146,16 @@ class Acceptor:
         self.connections.discard(connection)
 
     def origin_of(self, connection: Connection, message: Message) -> Environ:
-        is_https = self._tls is not None or proxies.is_https(message, proxies.address_of(connection.peer), self.settings.trusted)
-        origin = {'wsgi.url_scheme': 'https' if is_https else 'http'}
+        origin = {'wsgi.url_scheme': 'https' if self.is_https(connection, message) else 'http'}
         if self._listener.family in (AF_INET, AF_INET6):
             name, peer = connection.socket.getsockname(), connection.peer
             return {**origin, 'SERVER_NAME': name[0], 'SERVER_PORT': str(name[1]), 'REMOTE_ADDR': peer[0], 'REMOTE_PORT': str(peer[1])}
         return {**origin, 'SERVER_NAME': str(self._name), 'SERVER_PORT': '', 'REMOTE_ADDR': '', 'REMOTE_PORT': ''}
+
+    def is_https(self, connection: Connection, message: Message) -> bool:
+        """Whether it is known that the client speaks HTTPS, to us or to a trusted proxy."""
+        peer = proxies.address_of(connection.peer)
+        return self._tls is not None or proxies.is_https(message, peer, self.settings.trusted)
 
     @property
     def answering(self) -> set[Message]:

@@ -1,12 +1,13 @@
-"""One client's connection: read when there is something to read, a greenlet while a request is answered.
+"""One client's connection: read when there is something to read, a greenlet for each request while it is answered.
 
-An idle connection costs a descriptor, a watcher and a parser, and no greenlet. What arrives is read in the hub and parsed
+An idle connection costs a descriptor and a watcher; no parser, no greenlet. What arrives is read in the hub and parsed
 there; when a request is whole, a greenlet answers it, and meanwhile nothing is read. Every time limit lives here.
 """
 from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import time
 from _socket import socket as Socket  # noqa: N812  # half the weight of the class around it, and it never waits
 from collections import deque
@@ -20,8 +21,9 @@ from greenlet import getcurrent, greenlet
 
 from ..api.answer import MAX_BODY, encode, headers_of, reply
 from ..api.application import Application, ClientLeft, Environ
+from ..api.origin import foreign
 from ..validation import status_line
-from .greenlets import Runner
+from . import greenlets
 from .message import Message, Refusal
 from .parser import Parser
 from .proxies import address_of, client_of
@@ -31,9 +33,11 @@ from .wsgi import Responder
 HEAD_TIMEOUT = 30.0  # seconds for a whole head
 BODY_TIMEOUT = 60.0  # seconds for a whole body; for one that is streamed, and one more for each SLOWEST bytes
 SLOWEST = 16 * 1024
+LAST_READS = 100  # before an idle connection is closed: under TLS, what has come may be in many records
 
 LINGER_TIMEOUT = 2.0  # seconds for which a refused client is still listened to
 NEVER = float('inf')
+WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
 
 log = logging.getLogger(__name__)
@@ -53,19 +57,18 @@ class Keeper(Protocol):
     app: Application
     settings: Settings
     is_stopping: bool
-    runner: Runner
-    parsers: list[Parser]
     answered: int
     now: float  # of time.monotonic(), a second old at the most
     date: bytes  # for the Date header
     ok: bytes  # the head of a 200 with JSON, up to its length
 
     def origin_of(self, connection: Connection, message: Message) -> Environ: ...
+    def is_https(self, connection: Connection, message: Message) -> bool: ...
     def forget(self, connection: Connection) -> None: ...
 
 
 class Connection:
-    """From accept to close. A parser is borrowed for as long as a request is only partly there."""
+    """From accept to close. There is a parser only while a request is partly there."""
 
     __slots__ = ('_greenlet', '_keeper', '_message', '_parser', '_waiting', '_watcher', 'deadline', 'idle_since', 'peer', 'socket')
 
@@ -107,33 +110,38 @@ class Connection:
 
     # In the hub
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Take what has come. Returns whether there may be more."""
         try:
             data = self.socket.recv(CHUNK)
-        except BlockingIOError:
-            return
+        except WAITS:
+            return False
         except OSError:
             data = b''
         if data:
             self._take(data)
         else:
             self.close()
+        return bool(data)
 
     def _take(self, data: bytes) -> None:
         parser, is_new = self._parser, self._parser is None
         if parser is None:
-            parser = self._parser = self._keeper.parsers.pop() if self._keeper.parsers else Parser()
-            parser.owner = self
+            parser = self._parser = Parser(self)
         parser.feed(data)
-        if not (parser.is_in_head or parser.is_in_body or parser.is_over):
-            self._keeper.parsers.append(parser)
-            self._parser = None
+        if parser.is_at_rest:
+            self._drop_parser()
         elif is_new and parser.is_in_head:
             self.deadline = time.monotonic() + HEAD_TIMEOUT
         if self._waiting and self._greenlet is None:
             self._start()
         elif self._parser and parser.awaits_continue and self._greenlet is None:
             self._send_continue()
+
+    def _drop_parser(self) -> None:
+        if self._parser:
+            self._parser.drop()
+            self._parser = None
 
     def _send_continue(self) -> None:
         assert self._parser
@@ -144,15 +152,18 @@ class Connection:
             self.close()
 
     def _start(self) -> None:
-        """Answer what waits. If that has to wait in its turn, nothing is read until it is done."""
+        """Answer the first that waits. If that has to wait in its turn, nothing is read until it is done."""
         self.deadline = NEVER
-        self._keeper.runner.run(self._serve)
+        self._greenlet = greenlets.new(self._serve)
+        greenlets.start(self._greenlet)
         if self._greenlet is not None:
             self._watcher.stop()
 
     def expire(self) -> None:
         """Its time is over: an idle connection is closed, a request that does not arrive is refused."""
-        if self._parser is None:
+        if self._greenlet is not None:
+            self.deadline = NEVER  # it was for a request that waits for this one's answer
+        elif self._parser is None:
             self.close()
         else:
             self._parser.refuse(Refusal(408, 'the request took too long'))
@@ -164,13 +175,17 @@ class Connection:
             get_hub().loop.run_callback(self._greenlet.throw, error)
 
     def close_idle(self) -> None:
-        """A request that came meanwhile is answered first."""
-        if self._parser is None:
-            self._read()
-        if self._greenlet is None:
-            self.close()
+        """A request whose last bytes have come meanwhile is answered first."""
+        for _ in range(LAST_READS):
+            if self._greenlet is not None:
+                return
+            if not self._read():
+                break
+        self.close()
 
     def close(self) -> None:
+        self._drop_parser()
+        self._waiting.clear()
         self._watcher.close()
         self.socket.close()
         self._keeper.forget(self)
@@ -195,35 +210,39 @@ class Connection:
     # In the greenlet
 
     def _serve(self) -> None:
-        self._greenlet = getcurrent()
+        """One request: the next one has a greenlet of its own."""
         try:
-            is_kept = self._answer_all()
+            is_kept = self._answer_first()
         except ClientLeft:
             is_kept = False
         except BaseException:
             log.exception('A connection failed:')
             is_kept = False
         self._greenlet = self._message = None
-        if is_kept:
-            self.idle_since = time.monotonic()
-            self.deadline = self.idle_since + (HEAD_TIMEOUT if self._parser else self._keeper.settings.keep_alive)
-            self._resume()
-            if self._parser and self._parser.awaits_continue:
-                self._send_continue()
-        else:
+        if not is_kept:
             self.close()
+        elif self._waiting:
+            self._start()
+        else:
+            self._rest()
 
-    def _answer_all(self) -> bool:
+    def _rest(self) -> None:
+        self.idle_since = time.monotonic()
+        self.deadline = self.idle_since + (HEAD_TIMEOUT if self._parser else self._keeper.settings.keep_alive)
+        self._resume()
+        if self._parser and self._parser.awaits_continue:
+            self._send_continue()
+
+    def _answer_first(self) -> bool:
         """Returns whether the connection is to be kept."""
-        keeper, keep = self._keeper, True
-        while self._waiting and keep:
-            self._message = message = self._waiting.popleft()
-            keeper.answered += 1
-            keep = message.keep_alive and not keeper.is_stopping
-            keep = self._answer_logged(message, keep) if keeper.settings.access else self._answer(message, keep)[2]
-            if not message.is_complete:
-                self._linger()
-        return keep and not (self._parser and self._parser.is_over)
+        keeper = self._keeper
+        self._message = message = self._waiting.popleft()
+        keeper.answered += 1
+        keep = message.keep_alive and not keeper.is_stopping
+        keep = self._answer_logged(message, keep) if keeper.settings.access else self._answer(message, keep)[2]
+        if message.may_go_on:
+            self._linger()
+        return keep and (bool(self._waiting) or not (self._parser and self._parser.is_over))
 
     def _answer_logged(self, message: Message, keep: bool) -> bool:
         settings, started = self._keeper.settings, time.perf_counter()
@@ -241,13 +260,20 @@ class Connection:
         elif action is not None and (action.raw_environ or action.raw_response):
             return Responder(self, message, action, keep).run()
         else:
-            status, body = reply(self._keeper.app.routes, message.method, message.path, b''.join(message.body))
+            why_foreign = '' if message.origin is None else self._why_foreign(message, message.origin)
+            content = b''.join(message.body)
+            status, body = reply(self._keeper.app.routes, message.method, message.path, content, why_foreign)
         keep = keep and not self._keeper.is_stopping
         if status == 200 and keep and message.version == '1.1':  # so it was a POST
             self.send(b'%b%d\r\n\r\n%b' % (self._keeper.ok, len(body), body))
         else:
             self.send(self._head(message, status, body, keep) + (b'' if message.method == 'HEAD' else body))
         return status, len(body), keep
+
+    def _why_foreign(self, message: Message, origin: bytes) -> str:
+        host = next((value for name, value in message.headers if name.lower() == b'host'), b'')
+        is_https = self._keeper.is_https(self, message)
+        return foreign(origin.decode('latin-1'), host.decode('latin-1').strip(' \t'), is_https)
 
     def _head(self, message: Message, status: int, body: bytes, keep: bool) -> bytes:
         headers = headers_of(status, body)
@@ -285,7 +311,7 @@ class Connection:
         """All of it. Raises ClientLeft."""
         try:
             sent = self.socket.send(data)
-        except BlockingIOError:
+        except WAITS:
             sent = 0
         except OSError:
             raise ClientLeft from None
@@ -297,7 +323,7 @@ class Connection:
             try:
                 wait_write(self.socket.fileno(), SEND_TIMEOUT, ClientLeft())
                 rest = rest[self.socket.send(rest):]
-            except BlockingIOError:
+            except WAITS:
                 continue
             except OSError:
                 raise ClientLeft from None
@@ -318,7 +344,7 @@ class Connection:
         while True:
             try:
                 return self.socket.recv(CHUNK)
-            except BlockingIOError:
+            except WAITS:
                 wait_read(self.socket.fileno(), seconds, ClientLeft())
             except OSError:
                 raise ClientLeft from None

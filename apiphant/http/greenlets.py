@@ -1,33 +1,26 @@
-"""Greenlets that are used again: since Python 3.11 a new one maps memory for its frames, 25 us that a request would pay."""
+"""A greenlet for each call, used once: a time-out left behind, greenlet-locals and whoever remembers it reach no other call.
+
+Since Python 3.11 a new one maps memory for its frames, which is most of what this costs.
+"""
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import Context
-from typing import Any
 
 from gevent.hub import get_hub
 from greenlet import getcurrent, greenlet
 
-PARKED = 256  # greenlets kept for the next requests
+
+def new(function: Callable[[], None]) -> greenlet:
+    """One that has not begun. Its function should not raise."""
+    return greenlet(function, get_hub())
 
 
-class Runner:
-    """Runs functions from the hub, each in a greenlet and with a context of its own."""
+def start(begun: greenlet) -> None:
+    """Let it begin: at once from the hub, which goes on when it ends or waits; else as soon as the hub has its turn.
 
-    def __init__(self) -> None:
-        self._hub: Any = get_hub()
-        self._parked: list[greenlet] = []
-
-    def run(self, function: Callable[[], None]) -> None:
-        """Call it at once; returns when it has ended, or waits for something. It should not raise."""
-        (self._parked.pop() if self._parked else greenlet(self._serve, self._hub)).switch(function)
-
-    def _serve(self, function: Callable[[], None] | None) -> None:
-        current = getcurrent()
-        while function:
-            current.gr_context = Context()
-            function()
-            function = None
-            if len(self._parked) < PARKED:
-                self._parked.append(current)
-                function = self._hub.switch()
+    Any other greenlet that switched to it would be left for good, since the hub knows nothing of it.
+    """
+    if getcurrent() is begun.parent:
+        begun.switch()
+    else:
+        get_hub().loop.run_callback(begun.switch)

@@ -29,10 +29,16 @@ class Message:
     offers_upgrade = False
     action: Action | None = None
     refusal: Refusal | None = None
+    origin: bytes | None = None  # all of them, in lower case
 
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body: list[bytes] = []
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether more may come of it, that nobody takes."""
+        return not self.is_complete or self.method == 'CONNECT'
 
     @property
     def awaits_continue(self) -> bool:

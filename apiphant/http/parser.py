@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from httptools.parser.errors import HttpParserCallbackError
@@ -41,16 +41,16 @@ class Owner(Protocol):
 
 
 class Parser:
-    """Feed it bytes, and it tells their owner what they are. Between two requests it may be given to another owner.
+    """Feed it bytes, and it tells their owner what they are. It has one owner as long as it lives.
 
     Once bytes are refused, what follows them is dropped.
     """
 
-    __slots__ = ('_body', '_fed', '_headers', '_length', '_message', '_overhead', '_parser', '_size', '_url',
-                 'is_in_body', 'is_in_head', 'is_over', 'on_body', 'on_url', 'owner')
+    __slots__ = ('_body', '_fed', '_headers', '_length', '_message', '_overhead', '_owner', '_parser', '_size', '_url',
+                 'is_in_body', 'is_in_head', 'is_over', 'on_body', 'on_url')
 
-    def __init__(self) -> None:
-        self.owner: Owner | None = None
+    def __init__(self, owner: Owner) -> None:
+        self._owner: Owner | None = owner
         self.is_in_head = False  # some of it is there
         self.is_in_body = False
         self.is_over = False
@@ -64,7 +64,17 @@ class Parser:
         self._length = 0  # the Content-Length
         self.on_url = self._url.append  # called by httptools: the less Python there, the better
         self.on_body = self._body.append
-        self._parser = HttpRequestParser(self)
+        self._parser: Any = HttpRequestParser(self)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is there of a request that is to come."""
+        return not (self.is_in_head or self.is_in_body or self.is_over)
+
+    def drop(self) -> None:
+        """Hold nothing more, and take nothing. It and httptools hold each other: without this, only the search for garbage ends them."""
+        self.is_over = True
+        self._parser = self._owner = None
 
     @property
     def awaits_continue(self) -> bool:
@@ -101,11 +111,13 @@ class Parser:
         except HttpParserCallbackError as error:
             self.refuse(error.__context__ if isinstance(error.__context__, Refusal) else Refusal(400, str(error)))
         except HttpParserError as error:
-            if not self._message.is_complete:  # else it is what follows the last request
+            if not self.is_over:  # else it is what follows the last request
                 self.refuse(Refusal(400, str(error)))
 
     def _read_on(self, data: bytes) -> None:
         """httptools leaves off where another protocol is offered. None is changed to: the body still belongs to the request, which is the last."""
+        if self.is_over:  # nor after CONNECT, which has no body
+            return
         message, self._parser = self._message, HttpRequestParser(Rest(self))
         message.offers_upgrade = False
         framing = b'Transfer-Encoding: chunked' if message.is_chunked else b'Content-Length: %d' % self._length
@@ -140,12 +152,14 @@ class Parser:
     def refuse(self, refusal: Refusal) -> None:
         """Take nothing more, and say so once."""
         self.is_over = True
+        if self._message.is_complete:  # it is of none yet
+            self._message = Message()
         if self.is_in_head and self._url:
             self._message.method = self._parser.get_method().decode()
-        self._message.refusal = refusal
+        self._message.refusal = refusal.with_traceback(None)  # which would hold the parser
         self._message.keep_alive = False
-        assert self.owner
-        self.owner.ended(self._message)
+        assert self._owner
+        self._owner.ended(self._message)
 
     # What httptools calls
 
@@ -168,16 +182,17 @@ class Parser:
         message.method = self._parser.get_method().decode()
         message.target = b''.join(self._url).decode()
         self._url.clear()
-        message.keep_alive = self._parser.should_keep_alive()
+        is_last = message.method == 'CONNECT'  # it has no body, and what follows is another protocol's
+        message.keep_alive = self._parser.should_keep_alive() and not is_last
         message.path = path_of(message.method, message.target, message.version)
         length = self._length = check_headers(message)
         if message.offers_upgrade:
-            message.offers_upgrade = self._parser.should_upgrade()
+            message.offers_upgrade = self._parser.should_upgrade() and not is_last
             message.keep_alive = message.keep_alive and not message.offers_upgrade
         if head > HEADERS:
             check_size(message)
-        assert self.owner
-        self.owner.begun(message)
+        assert self._owner
+        self._owner.begun(message)
         if length > message.limit:
             raise Refusal(413, 'the body is too large')
 
@@ -185,15 +200,18 @@ class Parser:
         self._overhead -= PLAIN_CHUNK
 
     def on_message_complete(self) -> None:
-        if self._message.offers_upgrade:
+        message = self._message
+        if message.offers_upgrade:
             return
         if self._body:
             self._take_body()
+        if message.is_chunked:  # for httptools a trailer is a header
+            message.keep_alive = message.keep_alive and self._parser.should_keep_alive()
         self.is_in_body = False
-        self.is_over = not self._message.keep_alive
-        self._message.is_complete = True
-        assert self.owner
-        self.owner.ended(self._message)
+        self.is_over = not message.keep_alive
+        message.is_complete = True
+        assert self._owner
+        self._owner.ended(message)
 
 
 class Rest:
@@ -276,6 +294,10 @@ def _note_upgrade(message: Message, value: bytes) -> None:
     message.offers_upgrade = True
 
 
+def _note_origin(message: Message, value: bytes) -> None:
+    message.origin = value if message.origin is None else b'%b,%b' % (message.origin, value)
+
+
 CHECKED: dict[bytes, Callable[[Message, bytes], None]] = {
     b'host': lambda message, value: None, b'content-length': lambda message, value: None,
-    b'transfer-encoding': _check_encoding, b'expect': _check_expect, b'upgrade': _note_upgrade}
+    b'transfer-encoding': _check_encoding, b'expect': _check_expect, b'upgrade': _note_upgrade, b'origin': _note_origin}

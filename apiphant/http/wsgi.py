@@ -221,8 +221,8 @@ class Responder:
             headers += ['Transfer-Encoding: chunked'] if self._is_chunked else []
         elif self._length is not None and 'content-length' not in names and self._may_have_body:
             headers.append(f'Content-Length: {self._length}')
-        # A body that is still to come would be taken for the next request.
-        self.keep = self.keep and self._message.is_complete and not self._client.is_stopping
+        # A body that is still to come would be taken for the next request, and only its end says whether there may be one.
+        self.keep = self.keep and self._message.is_complete and self._message.keep_alive and not self._client.is_stopping
         headers += [] if self.keep and self._message.version == '1.1' else [f'Connection: {"keep-alive" if self.keep else "close"}']
         date = b'' if 'date' in names else b'Date: ' + self._client.date() + b'\r\n'
         return '\r\n'.join([f'HTTP/1.1 {self._line}', *headers, '']).encode('latin-1') + date + b'\r\n'

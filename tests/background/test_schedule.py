@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apiphant.background.on_error import MOST, Alarm
-from apiphant.background.schedule import Cron, Every, back_off, next_run
+from apiphant.background.schedule import Cron, Every, back_off, has_next, is_cron, next_run
 
 BERLIN = 'Europe/Berlin'
 
@@ -62,6 +62,17 @@ def test_first_run_of_a_line():
     assert daily.first(now, at('2026-05-03 02:30')) == now  # one was missed while nothing ran
 
 
+@pytest.mark.parametrize('now', [0.0, 1e5, 1.9e9, 1.9e9 + 0.123])
+def test_has_next(now):
+    for period in (0.001, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.7, 1, 2.5, 60, 86400, 1e9):
+        assert has_next(Every(period), now), period
+    for period in (1e300, 1e12, 1e-310):
+        assert not has_next(Every(period), now), period
+    assert has_next(Cron('0 0 29 2 *', BERLIN), now)
+    assert has_next(Cron('0 0 31 2 1'), now)  # each Monday of February, too
+    assert not has_next(Cron('0 0 31 2 *', BERLIN), now)
+
+
 @pytest.mark.parametrize(('failures', 'expected'), [(0, 60), (1, 120), (2, 240), (3, 480), (4, 600), (99, 600)])
 def test_back_off(failures, expected):
     assert back_off(60, failures, 600) == expected
@@ -86,3 +97,50 @@ def test_alarm_forgets():
         assert alarm.count(('task', 'Error', str(number)), 0) == 1
     assert alarm.count(('task', 'Error', '0'), 1) == 1
     assert alarm.count(('task', 'Error', str(MOST)), 1) == 0
+
+
+def test_alarm_forgets_counts():
+    alarm, key = Alarm(), ('task', 'KeyError', 'KeyError: 1')
+    assert [alarm.count(key, now) for now in (0, 1, 2)] == [1, 0, 0]
+    for number in range(MOST):
+        alarm.count(('task', 'Error', str(number)), 3)
+    assert alarm.count(key, 4) == 1
+
+
+def test_alarm_forgets_the_oldest():
+    """By when it was told last, not first; but none before there are too many."""
+    alarm, key = Alarm(), ('task', 'KeyError', 'KeyError: 1')
+    assert alarm.count(key, 0) == 1
+    for number in range(MOST - 1):
+        alarm.count(('task', 'Error', str(number)), 1)
+    assert alarm.count(key, 59) == 0
+    assert alarm.count(key, 60) == 2
+    assert alarm.count(('task', 'Error', 'one more'), 60) == 1
+    assert alarm.count(key, 61) == 0
+    assert alarm.count(('task', 'Error', '0'), 61) == 1
+
+
+@pytest.mark.parametrize(('schedule', 'expected'), [
+    (Every(60), 'every 60 s'),
+    (Every(0.5, 2.5), 'every 0.5 s and up to 2.5 s later'),
+    (Cron('30 2 * * *'), "at '30 2 * * *' UTC"),
+    (Cron('30 2 * * *', BERLIN), "at '30 2 * * *' Europe/Berlin"),
+    (Cron('30 2 * * *', BERLIN, 5), "at '30 2 * * *' Europe/Berlin and up to 5 s later"),
+])
+def test_in_words(schedule, expected):
+    assert str(schedule) == expected
+
+
+def test_line_that_ran_in_the_future():
+    """The clock was wrong then: nothing was missed."""
+    now = at('2026-05-05 12:00')
+    assert Cron('30 2 * * *', BERLIN).first(now, at('2026-07-01 00:00')) == at('2026-05-06 02:30')
+
+
+@pytest.mark.parametrize(('line', 'expected'), [('30 2 * * *', True), ('*/5 * * * mon-fri', True), ('61 * * * *', False), ('', False)])
+def test_is_cron(line, expected):
+    assert is_cron(line) is expected
+
+
+def test_back_off_of_countless_failures():
+    assert back_off(60, 10_000, 600) == 600

@@ -21,6 +21,8 @@ GOOD = [
     LINE + b'Transfer-Encoding: chunked\r\n\r\n5;a=b\r\n{"a":\r\n2\r\n1}\r\n0\r\nA: b\r\n\r\n',
     LINE + b'Expect: 100-continue\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}',
     LINE + b'Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n',
+    LINE + b'Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nConnection: close\r\n\r\n',
+    b'CONNECT /api/v0/echo/read HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n',
     b'GET http://h/a?b=c HTTP/1.1\r\nHost: [::1]:80\r\nA: \xe9\r\n\r\n',
     b'OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n',
     b'HEAD /api/v0/echo/read HTTP/1.0\r\nConnection: keep-alive\r\n\r\n',
@@ -54,8 +56,8 @@ class Owner:
 
 
 def answers(pieces):
-    owner, parser = Owner(), Parser()
-    parser.owner = owner
+    owner = Owner()
+    parser = Parser(owner)
     for piece in pieces:
         parser.feed(piece)
     assert len(owner.begin) - len(owner.ends) <= 1, 'a request without an answer'

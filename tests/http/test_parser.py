@@ -31,8 +31,8 @@ class Owner:
 
 def parse(*pieces, **options):
     """What came of the pieces, and the parser."""
-    owner, parser = Owner(**options), Parser()
-    parser.owner = owner
+    owner = Owner(**options)
+    parser = Parser(owner)
     for piece in pieces:
         parser.feed(piece)
     return owner, parser
@@ -257,8 +257,8 @@ def test_limits_are_of_one_request():
 
 def test_head_begins_after_a_large_body():
     """What one piece holds of the request before counts for nothing in the next one's head."""
-    owner, parser = Owner(), Parser()
-    parser.owner = owner
+    owner = Owner()
+    parser = Parser(owner)
     owner.begun = lambda message: setattr(message, 'limit', 2**20)
     parser.feed(post(b'Content-Length: 60000', body=b'a' * 60_000) + LINE)
     parser.feed(HOST + b'\r\n')
@@ -322,13 +322,33 @@ def test_refused_from_outside():
     assert [message.refusal.status for message in owner.ends] == [408]
 
 
-def test_another_owner():
-    """A parser between two requests may be given away, and carries nothing over."""
-    first, parser = parse(post(b'Content-Length: 1', body=b'a'))
-    second = parser.owner = Owner()
-    parser.feed(get(b'/b'))
-    assert [len(owner.ends) for owner in (first, second)] == [1, 1]
-    assert second.ends[0].headers == [(b'Host', b'x')]
+def test_dropped():
+    """It takes nothing more, and holds nobody."""
+    owner, parser = parse(b'GET / HT')
+    parser.drop()
+    parser.feed(b'TP/1.1\r\nHost: x\r\n\r\n')
+    assert owner.ends == []
+
+
+@pytest.mark.parametrize('more', [b'', b'Content-Length: 3\r\n', b'Transfer-Encoding: chunked\r\n', b'Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 3\r\n'])
+def test_connect(more):
+    """It has no body and is the last, wherever a piece ends."""
+    data = b'CONNECT /a HTTP/1.1\r\nHost: x\r\n%b\r\n' % more
+    assert each_way(data) == [('CONNECT', '/a', b'')]
+    assert each_way(data + get(b'/b')) == [('CONNECT', '/a', b'')]
+
+
+@pytest.mark.parametrize(('trailer', 'keep'), [(b'Connection: close', False), (b'connection: x, close', False), (b'Proxy-Connection: close', False), (b'A: b', True)])
+def test_trailer_ends_the_connection(trailer, keep):
+    data = post(b'Transfer-Encoding: chunked', body=b'1\r\na\r\n0\r\n%b\r\n\r\n' % trailer)
+    owner, parser = parse(data)
+    assert (owner.ends[0].keep_alive, parser.is_over) == (keep, not keep)
+    assert each_way(data + get(b'/b')) == [('POST', '/a', b'a'), ('GET', '/b', b'')][:1 + keep]
+
+
+def test_garbage_after_a_request():
+    """It is refused, and the request before is not."""
+    assert each_way(post(b'Content-Length: 1', body=b'a') + b'\0\0\r\n\r\n') == [('POST', '/a', b'a'), 400]
 
 
 @pytest.mark.parametrize('method', ['POST', 'HEAD'])
@@ -336,3 +356,23 @@ def test_method_of_what_is_refused(method):
     """It is known as soon as it has come: an answer to HEAD has no body."""
     for rest in (b'A : b\r\n\r\n', b'\r\n', b'A: ' + b'a' * 50_000):
         assert parse(f'{method} /a HTTP/1.1\r\n'.encode() + rest)[0].ends[0].method == method
+
+
+def test_upgrade_that_is_not_offered():
+    """Without Connection: Upgrade it means nothing, and the connection goes on."""
+    one = with_headers(b'Host: x', b'Upgrade: h2c', line=b'GET /a HTTP/1.1\r\n')
+    assert each_way(one + one) == [('GET', '/a', b'')] * 2
+    assert parse(one)[0].ends[0].keep_alive
+
+
+def test_upgrade_ends_the_connection():
+    one = with_headers(b'Host: x', b'Connection: Upgrade', b'Upgrade: h2c', line=b'GET /a HTTP/1.1\r\n')
+    owner, parser = parse(one + one)
+    assert [(message.path, message.keep_alive) for message in owner.ends] == [('/a', False)]
+    assert parser.is_over
+
+
+def test_at_rest():
+    """A parser that nothing is fed to is in the middle of nothing."""
+    for parser in (Parser(Owner()), parse(with_headers(b'Host: x', line=b'GET /a HTTP/1.1\r\n'))[1]):
+        assert not (parser.is_in_head or parser.is_in_body or parser.is_over or parser.awaits_continue)

@@ -7,17 +7,19 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 DEADLINE = 60.0  # seconds; generous, the machine may be busy
-SERVING = re.compile(r'on http://(?:\[?)(?P<host>[^\]\s]+?)(?:\]?):(?P<port>\d+)')
+SERVING = re.compile(r'on https?://(?:\[?)(?P<host>[^\]\s]+?)(?:\]?):(?P<port>\d+)')
 SAMPLE = Path(__file__).parents[1] / 'myproduct'
 Value = TypeVar('Value')
 
@@ -100,6 +102,8 @@ class Program:
 class Server(Program):
     """A program that says on which address it serves, and calls to it."""
 
+    tls: ssl.SSLContext | None = None  # for clients, where it serves TLS
+
     def __init__(self, *words: str, **options: Any) -> None:
         super().__init__(*words, **options)
         try:
@@ -115,7 +119,8 @@ class Server(Program):
         return status, json.loads(content)
 
     def ask(self, path: str, body: bytes | None = None, method: str = 'POST', headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=DEADLINE)
+        https = partial(http.client.HTTPSConnection, context=self.tls)
+        connection = (https if self.tls else http.client.HTTPConnection)(self.host, self.port, timeout=DEADLINE)
         try:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
@@ -147,6 +152,17 @@ def dev(product: Path, *words: str, **options: Any) -> Iterator[Server]:
 def production(product: Path, *words: str, **options: Any) -> Iterator[Server]:
     """`apiphant PRODUCT` on a free port."""
     with Server('-m', 'apiphant.cli', str(product), '127.0.0.1:0', *words, **options) as server:
+        yield server
+
+
+@contextmanager
+def https(product: Path, folder: Path, *words: str, **options: Any) -> Iterator[Server]:
+    """The same over TLS, with a certificate that is made in the folder."""
+    certificate = folder / 'both.pem'
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost',
+                    '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', certificate, '-out', certificate], check=True, capture_output=True)
+    with production(product, '--certfile', str(certificate), *words, **options) as server:
+        server.tls = ssl.create_default_context(cafile=certificate)
         yield server
 
 

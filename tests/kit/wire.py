@@ -29,6 +29,8 @@ class Wire:
     def __init__(self, server: Server, *sent: bytes) -> None:
         self.socket = socket.create_connection((server.host, server.port), timeout=DEADLINE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if server.tls:
+            self.socket = server.tls.wrap_socket(self.socket, server_hostname=server.host)
         self._buffer = b''
         for data in sent:
             self.send(data)

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -21,20 +22,21 @@ from redis.exceptions import RedisError
 
 from ... import logs
 from ..tasks import Task
-from . import celery_app, engine, masking
-from .grid import from_json, to_json
-from .redbeat import Scheduler, entries
+from . import celery_app, engine, grid, masking
+from .redbeat import Scheduler
+from .roster import Roster
 
 GONE = 75  # EX_TEMPFAIL
-
 PATIENCE = 3.0  # seconds to let go of the lock
 
 log = logging.getLogger(__name__)
 
 
 def job(url: str, product: str, tasks: Iterable[Task]) -> str:
-    """What `main` reads."""
-    return json.dumps({'engine': url, 'product': product, 'tasks': {task.name: to_json(task.schedule) for task in tasks}})
+    """What `main` reads. Of two runners the one with the higher rank started later."""
+    rank = f'{time.time():020.6f} {socket.gethostname()} {os.getpid()}'
+    schedules = {task.name: grid.to_json(task.schedule) for task in tasks}
+    return json.dumps({'engine': url, 'product': product, 'rank': rank, 'tasks': schedules})
 
 
 def main() -> int:
@@ -49,12 +51,22 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     threading.Thread(target=_follow_runner, daemon=True).start()
     app = celery_app.make_app(shared, work['product'])
-    app.conf.beat_schedule = entries(work['product'], {name: from_json(fields) for name, fields in work['tasks'].items()}, time.time())
-    return _serve(Service(app, scheduler_cls=Scheduler, hostname=celery_app.node_name(work['product'], 'beat')))
-
-
-def _serve(service: Service) -> int:
+    schedules = {name: grid.from_json(fields) for name, fields in work['tasks'].items()}
+    roster = Roster(app, work['product'], work['rank'], schedules)
+    service = Service(app, scheduler_cls=Scheduler, hostname=celery_app.node_name(work['product'], 'beat'))
     try:
+        status = _serve(service, roster)
+    except SystemExit:
+        status = 0
+    if status == 0:
+        roster.leave()
+    return status
+
+
+def _serve(service: Service, roster: Roster) -> int:
+    try:
+        roster.look()
+        threading.Thread(target=roster.run, daemon=True).start()
         service.start()
     except (RedisError, OperationalError, SchedulingError, OSError):
         return GONE

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -29,6 +31,7 @@ from .runs import Runs
 
 SPARE = 10  # greenlets beyond one for each task: for runs that find that their task is still running
 RETRY = 1.0  # seconds before the engine is tried again
+HAND_BACK = 0.2  # seconds for which a message is kept that another runner should take
 AT_LAST = 5.0  # seconds that Celery gets to say goodbye to the engine
 
 log = logging.getLogger(__name__)
@@ -47,8 +50,13 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     on_connection_error_before_connected = on_connection_error_after_connected
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        log.warning('Task %s: skipped, this runner has none of that name: is it of another version?', message.headers.get('task'))
-        message.reject_log_error(log, self.connection_errors)
+        """It is for a runner of another release, while there is time."""
+        is_late = _is_late(message.headers.get('expires'))
+        if is_late:
+            name = message.headers.get('task')
+            log.warning('Task %s: skipped, this runner has none of that name: is it of another version?', name)
+        pause = 0.0 if is_late else HAND_BACK
+        gevent.spawn_later(pause, message.reject_log_error, log, self.connection_errors, requeue=not is_late)
 
 
 def make(app: Celery, found: Product, tasks: Sequence[Task], on_error: OnError, shared: Engine) -> WorkController:
@@ -83,6 +91,11 @@ def _call(runs: Runs, task: Task) -> Callable[[], None]:
     def call() -> None:
         runs.start(task)
     return call
+
+
+def _is_late(expires: str | None) -> bool:
+    """Of a message of ours, which always says until when it may run."""
+    return expires is None or datetime.fromisoformat(expires).timestamp() < time.time()
 
 
 def _leave_logging(**_: Any) -> None:

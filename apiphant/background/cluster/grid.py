@@ -9,7 +9,6 @@ from ..schedule import Cron, Every, Schedule
 
 SKEW = 60.0  # seconds by which the clocks of two machines may differ
 LONGEST_WAIT = 3600.0  # seconds for which a run of a cron line waits for a runner: a nightly task should not run at noon
-
 SOONEST = 0.001  # seconds, for a grid that floating point cannot hold
 
 KINDS: dict[str, type[Schedule]] = {'every': Every, 'cron': Cron}

@@ -13,7 +13,8 @@ from redbeat.decoder import RedBeatJSONDecoder, RedBeatJSONEncoder
 from redbeat.schedulers import get_redis
 
 from ..schedule import Every, Schedule
-from .grid import SOONEST, following, from_json, lifetime, to_json
+from . import grid
+from .grid import following, from_json, lifetime, to_json
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Entry(RedBeatSchedulerEntry):  # type: ignore[misc]
         with get_redis(self.app).pipeline() as pipe:
             pipe.hset(self.key, 'definition', json.dumps(definition))
             pipe.hsetnx(self.key, 'meta', json.dumps({'last_run_at': self.last_run_at}, cls=RedBeatJSONEncoder))
+            pipe.persist(self.key)
             pipe.zadd(self.app.redbeat_conf.schedule_key, {self.key: self.score})
             pipe.execute()
         return self
@@ -67,6 +69,9 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
     Entry = Entry
     is_active = False
 
+    def setup_schedule(self) -> None:
+        """The roster did, and goes on doing so."""
+
     def tick(self, **options: Any) -> float:
         """The next one is on the full second at the latest: RedBeat keeps times in those, and of the tasks of one tells the first only."""
         if self.lock is None:
@@ -74,7 +79,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
         if not self.is_active:
             self.is_active = True
             log.info('This runner is the one that sends the tasks')
-        return min(float(super().tick(**options)), 1 - time.time() % 1 + SOONEST)
+        return min(float(super().tick(**options)), 1 - time.time() % 1 + grid.SOONEST)
 
     def maybe_due(self, entry: Any, **options: Any) -> float:
         is_due, wait = entry.is_due()
@@ -86,14 +91,14 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
         return self.connection.ensure_connection(max_retries=0)
 
 
-def entries(product: str, schedules: dict[str, Schedule], now: float) -> dict[str, Any]:
-    """What RedBeat puts in redis at first; a task of seconds() that never ran is due at once."""
-    return {name: {
-        'task': f'{product}.{name}',
-        'schedule': Due(name, schedule),
-        'last_run_at': NEVER if isinstance(schedule, Every) else None,
-        'options': {'expires': lifetime(schedule, now)},
-    } for name, schedule in schedules.items()}
+def make(app: Any, product: str, name: str, schedule: Schedule) -> Entry:
+    """With the last run that redis knows of; a task of seconds() that never ran is due at once."""
+    now = time.time()
+    key = Entry.generate_key(app, name)
+    last = Entry.load_meta(key, app)['last_run_at'] or (NEVER if isinstance(schedule, Every) else None)
+    options = {'expires': lifetime(schedule, now)}
+    return Entry(
+        app=app, name=name, task=f'{product}.{name}', schedule=Due(name, schedule), last_run_at=last, options=options)
 
 
 def times(app: Any, name: str, schedule: Schedule, now: float) -> tuple[float | None, float]:

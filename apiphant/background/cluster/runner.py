@@ -1,7 +1,7 @@
 """Background tasks spread over many machines: the same line starts a runner on each of them.
 
 A runner is a Celery worker on gevent, and a scheduler in a child process. Which of the schedulers is the active one is
-settled in redis, and so is that no task overlaps itself. `celery -A apiphant.cluster inspect active` asks the runners of a
+settled in redis, and so is that no task overlaps itself. `celery -A apiphant.background.cluster inspect active` asks the runners of a
 product; it takes the engine and the product's name from the variables APIPHANT_ENGINE and APIPHANT_PRODUCT.
 """
 from __future__ import annotations

@@ -17,20 +17,25 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
-from prompt_toolkit.history import FileHistory
+from prompt_toolkit.history import FileHistory, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.layout.screen import Char
 from prompt_toolkit.lexers import Lexer, PygmentsLexer
 from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import BaseStyle, Style, merge_styles, style_from_pygments_cls
 from prompt_toolkit.validation import ValidationError, Validator
 
+from .. import gate
+from ..line.completion import Candidate
 from . import highlight
 from .advice import Advice
+from .failure import reason
 from .screen import Screen
 from .signals import handled
 
 TICK = 1.0  # seconds between two looks at what the toolbar says
+DRAWN = (*range(0x2070), *range(0xd800, 0xe000))  # where all is that the gate does not let pass
 MENU = 6  # lines kept free for the completion menu
 STYLE = Style.from_dict({
     'bottom-toolbar': 'noreverse ansibrightblack', 'validation-toolbar': 'noreverse ansired', 'completion-menu': 'noreverse bg:default',
@@ -40,7 +45,14 @@ STYLE = Style.from_dict({
 
 
 class Output(Vt100_Output):
-    """Never asks the terminal where the cursor is: that costs a round trip at each redraw, and a warning where nobody answers."""
+    """Where prompt_toolkit draws. Its escapes are raw, its text goes through the gate.
+
+    Never asks the terminal where the cursor is: that costs a round trip at each redraw, and a warning where nobody answers.
+    """
+
+    def write(self, data: str) -> None:
+        """Also moves to the start of a line with \\r."""
+        super().write(data if data.isprintable() else '\r'.join(map(gate.shown, data.split('\r'))))
 
     def get_rows_below_cursor_position(self) -> int:
         """So many at least; prompt_toolkit shows a toolbar where it knows."""
@@ -52,6 +64,7 @@ class Reader:
 
     def __init__(self, prompt: str, advice: Advice, screen: Screen, history: str, *, is_plain: bool) -> None:
         depth = ColorDepth.MONOCHROME if is_plain else ColorDepth.from_env()
+        Char.display_mappings.update(_drawn())
         output = Output.from_pty(sys.stdout, term=os.environ.get('TERM'), default_color_depth=depth)
         self._screen = screen
         self._session: PromptSession[str] = PromptSession(
@@ -66,11 +79,11 @@ class Reader:
             style=_style() if screen.is_colour else None,
             include_default_pygments_style=False,
             key_bindings=_bindings(advice),
-            history=History(history, advice),
+            history=History(history, advice, screen) if history else InMemoryHistory(),
             reserve_space_for_menu=MENU,
             enable_open_in_editor=True,
             tempfile_suffix='.txt',
-            bottom_toolbar=None if is_plain else lambda: advice.toolbar(output.get_size().columns),
+            bottom_toolbar=None if is_plain else lambda: gate.shown(advice.toolbar(output.get_size().columns)),
             refresh_interval=0 if is_plain else TICK,
             output=output,
         )
@@ -78,7 +91,8 @@ class Reader:
     def read(self, default: str = '') -> str:
         """Raises EOFError, KeyboardInterrupt, SystemExit."""
         with self._screen.prompting() as attach, _leaving_by_signal(self._session):
-            return self._session.prompt(default=default, pre_run=attach, handle_sigint=False)
+            return self._session.prompt(
+                default=default, pre_run=attach, handle_sigint=False, set_exception_handler=False)
 
 
 class DumbReader:
@@ -91,7 +105,7 @@ class DumbReader:
     def read(self, default: str = '') -> str:
         """Raises EOFError, KeyboardInterrupt."""
         try:
-            text = default + input(self._prompt + default)  # what is typed is put behind it
+            text = default + input(self._prompt + gate.shown(default))  # what is typed is put behind it
             while self._advice.is_unfinished(text) and (more := input(' ' * len(self._prompt))):
                 text += f'\n{more}'
             return text
@@ -107,8 +121,12 @@ class LineCompleter(Completer):
         self._advice = advice
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        return (Completion(candidate.text, -candidate.length, display_meta=candidate.hint)
-                for candidate in self._advice.complete(document.text_before_cursor))
+        return map(_completion, self._advice.complete(document.text_before_cursor))
+
+
+def _completion(candidate: Candidate) -> Completion:
+    text, hint = gate.shown(candidate.text), gate.shown(candidate.hint)
+    return Completion(candidate.text, -candidate.length, display=text, display_meta=hint)
 
 
 class LineValidator(Validator):
@@ -121,19 +139,39 @@ class LineValidator(Validator):
         if problem := self._advice.problem(document.text):
             row, column = document.translate_index_to_position(problem[1])
             line = f'line {row + 1}, ' if document.line_count > 1 else ''
-            raise ValidationError(problem[1], f'{problem[0]} ({line}column {column + 1})')
+            raise ValidationError(problem[1], f'{gate.shown(problem[0])} ({line}column {column + 1})')
 
 
 class History(FileHistory):
-    """Without what should not be written down."""
+    """Without what should not be written down. Where the file cannot be read or written, it goes on without."""
 
-    def __init__(self, path: str, advice: Advice) -> None:
+    def __init__(self, path: str, advice: Advice, out: gate.Out) -> None:
         super().__init__(path)
         self._advice = advice
+        self._out = out
+        self._is_failing = False
 
     def append_string(self, string: str) -> None:
         if self._advice.may_be_kept(string):
             super().append_string(string)
+
+    def load_history_strings(self) -> Iterable[str]:
+        try:
+            yield from super().load_history_strings()
+        except OSError as error:
+            self._say(error)
+
+    def store_string(self, string: str) -> None:
+        try:
+            super().store_string(string)
+        except OSError as error:
+            self._say(error)
+
+    def _say(self, error: OSError) -> None:
+        """Once."""
+        if not self._is_failing:
+            self._is_failing = True
+            self._out.say(f'No history is kept: {reason(error)}')
 
 
 def _bindings(advice: Advice) -> KeyBindings:
@@ -155,6 +193,11 @@ def _lexer() -> Lexer:
 
 def _style() -> BaseStyle:
     return merge_styles([style_from_pygments_cls(highlight.style()), STYLE])
+
+
+def _drawn() -> dict[str, str]:
+    """How what is typed is drawn; the prompt has to know how wide that is."""
+    return {char: gate.shown(char) for char in gate.UNSAFE.findall(''.join(map(chr, DRAWN)))}
 
 
 def _leaving_by_signal(prompt: PromptSession[str]) -> AbstractContextManager[None]:

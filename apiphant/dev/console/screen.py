@@ -2,18 +2,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from prompt_toolkit.application import in_terminal
 from prompt_toolkit.application.current import get_app
 
+from .. import gate
 from . import highlight
+from .failure import reason
 
+ERASE = '\x1b[2J\x1b[H'
 REDRAW = 0.03  # seconds between two batches of lines above the prompt
 
 
@@ -30,15 +33,20 @@ class Screen:
         self._wake: Callable[[], object] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._returned = asyncio.Event()
+        self._failures: set[str] = set()  # said already
 
     def write(self, text: str) -> None:
-        """What the app or its supervisor says, without colours yet."""
+        """What the app prints. It is painted without colours too: the painter keeps where a traceback ended."""
         with self._lock:
             painted = self.painter.paint(text)
-            self._put(painted if self.is_colour else text)
+            self._put(painted if self.is_colour else gate.printed(text, False))
+
+    def say(self, text: str) -> None:
+        """A line of ours."""
+        self.write(f'{gate.shown(text)}\n')
 
     def show(self, text: str) -> None:
-        """As it is."""
+        """Coloured already, after values in it went through the gate."""
         with self._lock:
             self._put(text)
 
@@ -95,11 +103,20 @@ class Screen:
 
     def _attach(self) -> None:
         loop, has_text = asyncio.get_running_loop(), asyncio.Event()
+        loop.set_exception_handler(self._say_failure)
         with self._lock:
             self._loop, self._returned = loop, asyncio.Event()
             self._wake = lambda: _call_in(loop, has_text.set)
         has_text.set()
         get_app().create_background_task(self._print_above(has_text))
+
+    def _say_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Of what runs beside the typing: each once, since it may happen at each key."""
+        error = context.get('exception')
+        text = reason(error) if error else str(context['message'])
+        if text not in self._failures:
+            self._failures.add(text)
+            self.say(f'The prompt failed: {text}')
 
     async def _print_above(self, has_text: asyncio.Event) -> None:
         while True:
@@ -114,8 +131,15 @@ class Screen:
     def _flush(self) -> None:
         """Under the lock."""
         while self._waiting and self.is_free.is_set():
-            sys.stdout.write(self._waiting.popleft())
+            text = self._waiting.popleft()
+            sys.stdout.write(gate.coloured(text) if self.is_colour else gate.shown(text))
         sys.stdout.flush()
+
+    def clear(self) -> None:
+        with self._lock:
+            self._flush()
+            sys.stdout.write(ERASE)
+            sys.stdout.flush()
 
 
 def _nobody() -> None:
@@ -128,9 +152,3 @@ def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) ->
     except RuntimeError:  # closed: the line has been read, what waits is written then
         return False
     return True
-
-
-def is_colour(stream: object) -> bool:
-    """Whether colours go to a stream: a terminal that can, of a person that has not said no."""
-    isatty = getattr(stream, 'isatty', None)
-    return bool(isatty and isatty() and not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb')

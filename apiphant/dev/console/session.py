@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ... import address
 from ...address import Address
 from ...api.product import Product
 from ..control import agent
+from ..gate import Out
 from ..line.command import BadLine, State, interpret, suggestion
 from ..line.effect import Ask, Call, Do, Effect, Save, Use
 from ..source.fields import Description, describe
@@ -129,14 +132,24 @@ def _content(body: bytes) -> Any:
 
 
 @contextmanager
-def started(found: Product, listener: socket.socket, write: Callable[[str], None], poll: float | None,
+def started(found: Product, listener: socket.socket, out: Out, poll: float | None,
             lender: Lender | None = None) -> Iterator[Session]:
-    """A session with its app and its watcher running; `write` gets what they have to say, `lender` has the terminal."""
-    def say(text: str) -> None:
-        write(f'{text}\n')
-    supervisor = Supervisor(found, listener, write, say, lender)
+    """A session with its app and its watcher running; `out` gets what they have to say, `lender` has the terminal."""
+    supervisor = Supervisor(found, listener, out.write, out.say, lender)
     try:
-        Watcher(found.path, supervisor.look, lambda: supervisor.files, say, poll=poll).start()
+        Watcher(found.path, supervisor.look, lambda: supervisor.files, out.say, poll=poll).start()
         yield Session(found, address.of(listener), supervisor)
     finally:
         supervisor.stop()
+
+
+def _take_any_text() -> None:
+    """What the standard streams cannot decode or encode is no error: it is kept when read, and escaped when written."""
+    _set_errors(sys.stdin, 'surrogateescape')
+    _set_errors(sys.stdout, 'backslashreplace')
+    _set_errors(sys.stderr, 'backslashreplace')
+
+
+def _set_errors(stream: object, errors: str) -> None:
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors=errors)

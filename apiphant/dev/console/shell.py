@@ -4,16 +4,20 @@ from __future__ import annotations
 import signal
 import subprocess
 
+from ..line.output import _start
 from .signals import handled
 
 PATIENCE = 1.0  # seconds for a command to end by itself
 
 
 def feed(command: str, data: bytes, *, stdout: int | None = None) -> int:
-    """Run a shell command with the data on its standard input; its exit status, negative for a signal. It need not read the data."""
+    """Run a shell command with the data on its standard input; its exit status, negative for a signal.
+
+    It need not read the data. Raises OSError where it cannot be started.
+    """
     interrupts: list[int] = []  # Ctrl-C could come when there is a child, and nobody knows of it yet
     with handled(lambda number, frame: interrupts.append(number), signal.SIGINT):
-        child = subprocess.Popen(['sh', '-c', command], stdin=subprocess.PIPE, stdout=stdout, bufsize=0)
+        child = _start(command, stdout)
     try:
         if interrupts:
             raise KeyboardInterrupt

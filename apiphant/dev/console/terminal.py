@@ -15,11 +15,12 @@ from .signals import handled
 
 
 def history_file(product: Product) -> str:
-    """One a product, for its user only."""
+    """One a product, for its user only. Raises OSError if it cannot be written, RuntimeError if there is no home."""
     folder = state_path(product)
     path = folder.with_name(f'{folder.name}.history')
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600)
+    path.open('ab').close()
     return str(path)
 
 

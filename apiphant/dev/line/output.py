@@ -4,6 +4,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import subprocess
 
 from .bad_text import BadText
 from .json_with_paths import json_end
@@ -61,3 +62,11 @@ def _is_passable(command: str) -> bool:
         return b'\0' not in os.fsencode(command)
     except UnicodeEncodeError:
         return False
+
+
+def _start(command: str, stdout: int | None) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(['sh', '-c', command], stdin=subprocess.PIPE, stdout=stdout, bufsize=0)
+    except OSError as error:  # no sh, or a command that is longer than the system allows
+        words = (error.strerror or '').lower()
+        raise OSError(error.errno, f'the command cannot be given to sh: {words}') from None

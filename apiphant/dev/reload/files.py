@@ -50,7 +50,7 @@ def scan(folder: Path, name: str, previous: Tree) -> dict[str, File]:
 def _walk(folder: str, package: str, outer: frozenset[tuple[int, int]]) -> Iterator[tuple[str, str, os.stat_result | None]]:
     """Module name, path, and stat of each file, None for a folder; packages after the modules of the same name.
 
-    A link that leads back up is not followed.
+    A link that leads back up is not followed, and a virtual environment that is below the product is none of its code.
     """
     try:
         identity = os.stat(folder)
@@ -59,7 +59,7 @@ def _walk(folder: str, package: str, outer: frozenset[tuple[int, int]]) -> Itera
     except OSError:  # gone meanwhile, or not for us to read
         return
     key = (identity.st_dev, identity.st_ino)
-    if key in outer or 'pyvenv.cfg' in entries:
+    if key in outer or (outer and 'pyvenv.cfg' in entries):
         return
     if '__init__.py' not in entries:
         yield package, folder, None

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import linecache
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from ...logs import format_error
+from ...modules import is_a
 from .attempts import Attempt, Parsed
 from .files import digest_of
 from .graph import imports_of, patches_of
@@ -34,7 +36,7 @@ class Finder(MetaPathFinder):
         self.attempts: dict[str, Attempt] = {}
         self.executed: list[str] = []
         self._failed: dict[str, BaseException] | None = None
-        self._kept: Mapping[str, ModuleType] = {}
+        self._kept: Mapping[str, Any] = {}
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != self.name and not fullname.startswith(self.name + '.'):
@@ -42,8 +44,8 @@ class Finder(MetaPathFinder):
         if self._failed and fullname in self._failed:
             raise self._failed[fullname]
         if fullname in self._kept:
-            return ModuleSpec(fullname, Keeper(self._kept[fullname]))
-        folders = [os.path.dirname(self.folder)] if path is None else path
+            return ModuleSpec(fullname, Keeper(fullname, self._kept[fullname]))
+        folders = [os.path.dirname(self.folder)] if path is None else [folder for folder in path if is_a(folder, str)]
         return next(filter(None, (self._spec(fullname, folder) for folder in folders)), None)
 
     def _spec(self, name: str, folder: str) -> ModuleSpec | None:
@@ -60,7 +62,7 @@ class Finder(MetaPathFinder):
         return None
 
     @contextmanager
-    def staging(self, kept: Mapping[str, ModuleType]) -> Iterator[None]:
+    def staging(self, kept: Mapping[str, Any]) -> Iterator[None]:
         """Meanwhile a module that failed to import fails again with the same error, without being executed for each importer.
 
         Modules in `kept` are found as they are, once the packages that they are in have been imported anew.
@@ -129,17 +131,17 @@ class Loader(SourceFileLoader):
 
 
 class Keeper(LoaderBase):
-    """'Imports' a module that is there already."""
+    """'Imports' a module that is there already: it takes the place of the new one, and nothing is set in it."""
 
-    def __init__(self, module: ModuleType) -> None:
+    def __init__(self, name: str, module: Any) -> None:
+        self._name = name
         self._module = module
-        self._spec = module.__spec__
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return self._module
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec
+        sys.modules[self._name] = self._module
 
 
 def _remember_lines(path: str, source: bytes) -> None:

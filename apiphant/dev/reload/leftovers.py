@@ -9,13 +9,15 @@ from typing import Any
 
 from gevent import Greenlet
 
+from ...modules import is_a
+
 
 def generations_at_work(folder: str) -> Counter[tuple[str, str]]:
     """How many generations of a module have greenlets that run, by its file below `folder` and 'greenlet' or 'thread'.
 
     Each import of a module compiles it, so their code tells generations apart. Takes some milliseconds.
     """
-    running = (greenlet for greenlet in gc.get_objects() if isinstance(greenlet, Greenlet) and not greenlet.dead)
+    running = (greenlet for greenlet in gc.get_objects() if is_a(greenlet, Greenlet) and not greenlet.dead)
     origins = {id(origin[0]): (origin[0].co_filename, origin[1]) for greenlet in running if (origin := _origin(greenlet, folder))}
     return Counter(origins.values())
 

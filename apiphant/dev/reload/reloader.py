@@ -23,6 +23,7 @@ from ...api.actions import Action
 from ...api.application import Application
 from ...api.product import Product
 from ...api.routing import Target
+from ...modules import names_of
 from ...reload import UNLOADERS
 from ...validation import ApiError
 from . import plan
@@ -98,7 +99,7 @@ class Reloader:
     @property
     def broken(self) -> list[str]:
         """Modules that could not be imported."""
-        return sorted(name for name, attempt in self._finder.attempts.items() if attempt.error)
+        return sorted(name for name, attempt in self._finder.attempts.items() if attempt.error is not None)
 
     @property
     def data(self) -> list[str]:
@@ -130,7 +131,8 @@ class Reloader:
         """Names and paths that differ from what was last attempted, less those that have to settle first."""
         attempts = self._finder.attempts
         changed = {name for name, attempt in attempts.items() if name in self._tree and self._tree[name].digest != attempt.digest}
-        changed |= {name for name, attempt in attempts.items() if attempt.error and name in self._tree and self._tree[name].path in saved}
+        changed |= {name for name, attempt in attempts.items()
+                    if attempt.error is not None and name in self._tree and self._tree[name].path in saved}
         changed |= {name for name, _ in self._known.items() ^ _paths(self._tree).items()}
         changed |= plan.stale(attempts, {path: file.digest for path, file in self._data.items()})
         now = time.monotonic()
@@ -155,7 +157,7 @@ class Reloader:
         """
         digests = {name: self._tree[name].digest if name in self._tree else '' for name in changed}
         new = {name for name in changed if self._asked.get(name) != digests[name]}
-        if any(getattr(sys.modules.get(name), 'RESTART', False) is True for name in importers(new, self._imports())):
+        if any(names_of(sys.modules.get(name)).get('RESTART') is True for name in importers(new, self._imports())):
             self._restart(', '.join(sorted(map(self._reporter.show, new))))
             self._asked.update({name: digests[name] for name in new})
             return set()
@@ -173,7 +175,7 @@ class Reloader:
         kept = {name: module for name, module in modules(self.product.name).items() if name not in dirty and not dirty.isdisjoint(_packages_of(name))}
         with Stage(self.product.name, dirty | kept.keys()) as stage, self._finder.staging(kept):
             self._import_all(wanted)
-        broken = {name for name in dirty if (attempt := self._finder.attempts.get(name)) and attempt.error}
+        broken = {name for name in dirty if (attempt := self._finder.attempts.get(name)) and attempt.error is not None}
         view = plan.choose(stage.live, stage.staged, dirty, broken, self._imports())
         stage.show(view)
         self._known = {name: path for name, path in self._known.items() if name not in changed}
@@ -189,7 +191,7 @@ class Reloader:
         """Those that something else imported already as they are now."""
         attempts = self._finder.attempts
         return {name for name in changed - self._known.keys() if name in attempts and name in self._tree
-                and attempts[name].digest == self._tree[name].digest and not attempts[name].error}
+                and attempts[name].digest == self._tree[name].digest and attempts[name].error is None}
 
     def _settled_imports(self, changed: set[str]) -> dict[str, frozenset[str]]:
         """Of all but those that wait to be believed: once they are, they are not as they were, whatever they hold then."""
@@ -203,17 +205,20 @@ class Reloader:
 
     def _import_all(self, names: Iterable[str]) -> None:
         self._resumed = time.perf_counter()
+        targets = {target.module for target in self._targets}
         for name in names:
-            self._import(name)
+            self._import(name, name in targets)
             if time.perf_counter() - self._resumed > TURN:
                 gevent.sleep(BREATH)
                 self._resumed = time.perf_counter()
 
-    def _import(self, name: str) -> None:
+    def _import(self, name: str, is_target: bool) -> None:
         """One unit of work: whatever a module raises, SystemExit and GreenletExit included, breaks only that module."""
         try:
-            module = importlib.import_module(name)
-            actions.actions_of(module)
+            if name not in sys.modules:  # else the import system would ask it for its spec
+                importlib.import_module(name)
+            if is_target:
+                actions.actions_of(sys.modules[name])
         except BaseException as error:
             attempts = self._finder.attempts
             if name not in attempts:  # a package that it is in is broken
@@ -228,9 +233,18 @@ class Reloader:
         return routing.routes_of((target, self._actions(target)) for target in self._targets)
 
     def _actions(self, target: Target) -> dict[str, Action]:
-        if target.module in sys.modules:
-            return actions.actions_of(sys.modules[target.module])
+        """Of one that cannot be imported or called, those that say so."""
+        try:
+            if target.module in sys.modules:
+                return actions.actions_of(sys.modules[target.module])
+        except Exception as error:
+            self._finder.fail(target.module, error)
         return dict.fromkeys(actions.ACTIONS, UNAVAILABLE)
+
+    def _unavailable(self) -> set[str]:
+        """Targets without a good generation, also where their module is there."""
+        routes, action = self._app.routes, actions.ACTIONS[0]
+        return {target.module for target in self._targets if routes.get(routing.url(target, action)) is UNAVAILABLE}
 
     # Words
 
@@ -238,7 +252,7 @@ class Reloader:
         """`again` are modules of which there was one before."""
         attempts, executed = self._finder.attempts, self._finder.executed
         self._finder.executed = []
-        self._reporter.say_errors(attempts, sys.modules.keys())
+        self._reporter.say_errors(attempts, sys.modules.keys() - self._unavailable() if self.broken else ())
         for name in attempts.keys() & executed:
             self._reporter.say_held(name, attempts[name].held)
         for name in again & set(executed):
@@ -256,7 +270,7 @@ class Reloader:
 
 
 def _has_unloader(name: str) -> bool:
-    return UNLOADERS in vars(sys.modules.get(name, sys))
+    return UNLOADERS in names_of(sys.modules.get(name))
 
 
 def _left_by(attempt: Attempt, dirty: set[str]) -> Set[str]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from ...words import count
+from .. import gate
 from .attempts import Attempt
 from .files import Tree
 
@@ -27,7 +28,7 @@ class Reporter:
 
     def say_errors(self, attempts: Mapping[str, Attempt], live: Collection[str]) -> None:
         """Errors that were not there before, and the end of those that were."""
-        broken = {name: attempt for name, attempt in attempts.items() if attempt.error}
+        broken = {name: attempt for name, attempt in attempts.items() if attempt.error is not None}
         for name in self._reports.keys() - broken.keys():
             del self._reports[name]
             log.info('Mended: %s', self.show(name))
@@ -56,9 +57,9 @@ class Reporter:
     def show(self, name: str) -> str:
         """The file of a module, or a file that is none, as a person would name it."""
         if name.startswith('/'):
-            return name.removeprefix(self._folder)
+            return gate.shown(name.removeprefix(self._folder))
         if name in self.tree:
-            return self.tree[name].path.removeprefix(self._folder)
+            return gate.shown(self.tree[name].path.removeprefix(self._folder))
         return name.removeprefix(self._name + '.').replace('.', '/') + ' (gone)'
 
     def _list(self, names: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...api.product import Product
+from ...modules import path_of
 from .files import look_at
 
 STANDARD = sysconfig.get_path('stdlib') + os.sep
@@ -50,8 +51,8 @@ class Fixed:
         return [str(folder / '.env') for folder in (self._folder, self._folder.parent)]
 
     def _modules(self) -> Iterator[str]:
-        paths = {path for module in list(sys.modules.values()) if (path := getattr(module, '__file__', None))}
-        return (path for path in paths if not _is_standard(path) and not self._is_swappable(path))
+        paths = set(map(path_of, list(sys.modules.values())))
+        return (path for path in paths if path and not _is_standard(path) and not self._is_swappable(path))
 
     def _is_swappable(self, path: str) -> bool:
         return path.startswith(self._within) and path.endswith(SOURCES)
@@ -67,6 +68,6 @@ def _is_standard(path: str) -> bool:
 def _stamp(path: str) -> Print:
     try:
         status = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # a path that no file can have is one
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino

@@ -23,6 +23,7 @@ from typing import Any
 
 import gevent
 
+from ...modules import is_a, names_of
 from .files import look_at
 
 READING = ('open', 'os.listdir', 'os.scandir')
@@ -99,7 +100,8 @@ def install() -> None:
 def _sizes(names: Iterable[str]) -> dict[str, int]:
     """Lengths of what can grow in the modules of these names, by full name."""
     return {f'{name}.{key}': len(value) for name in names if name in sys.modules
-            for key, value in vars(sys.modules[name]).copy().items() if type(value) in (list, set, dict) and not key.startswith('__')}
+            for key, value in names_of(sys.modules[name]).copy().items()
+            if type(value) in (list, set, dict) and is_a(key, str) and not key.startswith('__')}
 
 
 def _doings() -> Doings | None:
@@ -128,7 +130,7 @@ def _note_read(doings: Doings, path: Any) -> None:
 def _noting_import(import_module: Callable[..., ModuleType]) -> Callable[..., ModuleType]:
     @functools.wraps(import_module)
     def noting(name: str, package: str | None = None) -> ModuleType:
-        if doings := _doings():
+        if is_a(name, str) and (doings := _doings()):
             doings.imports.add(importlib.util.resolve_name(name, package) if package else name)
         return import_module(name, package)
     return noting

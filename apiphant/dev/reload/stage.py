@@ -13,9 +13,10 @@ from typing import Any, Self
 
 from greenlet import getcurrent, gettrace, settrace
 
+from ...modules import is_a, names_of
 from .side_effects import was_away
 
-Modules = Mapping[str, ModuleType]
+Modules = Mapping[str, Any]  # a module may put anything in its place
 MISSING = object()
 
 
@@ -65,29 +66,31 @@ class Stage:
             _detach(name, shown)
         for name, module in view.items():
             sys.modules[name] = module
-            _attach(name, module, view)
+            _attach(name, module, view, shown)
 
 
-def modules(package: str) -> dict[str, ModuleType]:
+def modules(package: str) -> dict[str, Any]:
     """The package and all below it that is imported now."""
     prefix = package + '.'
-    return {name: module for name, module in sys.modules.copy().items() if name == package or name.startswith(prefix)}
+    return {name: module for name, module in sys.modules.copy().items()
+            if is_a(name, str) and (name == package or name.startswith(prefix))}
 
 
-def _attach(name: str, module: ModuleType, view: Modules) -> None:
+def _attach(name: str, module: Any, view: Modules, shown: Modules) -> None:
     """As an import does; but an attribute of that name that is no generation of this module is the package's own."""
     parent, _, tail = name.rpartition('.')
     if parent in view:
-        value = vars(view[parent]).get(tail, MISSING)
-        if value is not module and (value is MISSING or _is_generation(value, name)):
-            setattr(view[parent], tail, module)
+        names = names_of(view[parent])
+        value = names.get(tail, MISSING)
+        if value is MISSING or value is shown.get(name, MISSING) or _is_generation(value, name):
+            names[tail] = module
 
 
 def _detach(name: str, shown: Modules) -> None:
     parent, _, tail = name.rpartition('.')
-    if parent in shown and vars(shown[parent]).get(tail) is shown[name]:
-        delattr(shown[parent], tail)
+    if parent in shown and (names := names_of(shown[parent])).get(tail, MISSING) is shown[name]:
+        del names[tail]
 
 
 def _is_generation(value: Any, name: str) -> bool:
-    return isinstance(value, ModuleType) and value.__name__ == name
+    return is_a(value, ModuleType) and is_a(own := names_of(value).get('__name__'), str) and own == name

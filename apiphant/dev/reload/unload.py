@@ -4,11 +4,12 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Collection, Hashable
-from types import ModuleType
 from typing import Any
 
 import gevent
 
+from ...background.tasks import forget
+from ...modules import names_of
 from ...reload import UNLOADERS
 
 PERIOD = 0.05  # seconds between looks whether the requests have ended
@@ -22,9 +23,10 @@ class Unloader:
     def __init__(self, running: Callable[[], Collection[Hashable]]) -> None:
         self._running = running
 
-    def unload(self, modules: list[ModuleType]) -> None:
+    def unload(self, modules: list[object]) -> None:
         """Returns at once; the functions are called later, in the order opposite to that in which they were given."""
-        functions = [function for module in modules for function in reversed(vars(module).pop(UNLOADERS, ()))]
+        forget(modules)
+        functions = [function for module in modules for function in _unloaders(names_of(module).pop(UNLOADERS, None))]
         if modules:
             gevent.spawn(self._finish, frozenset(self._running()), functions)
 
@@ -35,6 +37,11 @@ class Unloader:
             _call(function)
         functions.clear()
         gc.collect()  # a module and its functions refer to each other
+
+
+def _unloaders(given: Any) -> list[Callable[[], Any]]:
+    """The last one first; a name like that may also be the module's own."""
+    return given[::-1] if type(given) is list else []
 
 
 def _call(function: Callable[[], Any]) -> None:

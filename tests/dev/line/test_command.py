@@ -387,3 +387,30 @@ def test_may_be_kept(line: str, is_kept: bool) -> None:
 @pytest.mark.parametrize('text', ['a' * 100_000, 'password' * 3000, 'token ' * 10_000, '"' * 100_000])
 def test_kept_or_not_at_once(text: str) -> None:
     assert_linear(may_be_kept, f'read echo a={text}')
+
+
+@pytest.mark.parametrize('word', ['again', 'unwatch', 'curl', 'save', 'tasks', 'restart', 'clear', 'quit', 'exit'])
+def test_takes_nothing(word: str) -> None:
+    assert refusal(f'{word} more', CALLED) == f"{'quit' if word == 'exit' else word} takes nothing after it, not 'more'"
+
+
+@pytest.mark.parametrize('level', ['debug', 'info', 'warning', 'error'])
+def test_levels(level: str) -> None:
+    assert interpret(f'log {level}', STATE) == Ask('log', {'level': level})
+
+
+def test_again_goes_to_the_screen() -> None:
+    assert interpret('again', CALLED) == Call('v1', 'echo', 'read', {'a': 'é'})
+    assert interpret('again | wc', CALLED) == Call('v1', 'echo', 'read', {'a': 'é'}, 'wc')
+
+
+def test_line_of_call_without_request() -> None:
+    assert line_of(Call('v1', 'echo', 'read', {})) == 'read echo'
+    assert line_of(LAST) == 'read echo {\n  "a": "é"\n}'
+
+
+def test_help_is_whole() -> None:
+    assert interpret('help read shop/items', STATE) == Show(
+        'read shop/items\n  Some items.\n  \n  In order of age.\n    number  int, required\n    where   default \'Berlin\'\n    x', is_table=True)
+    assert interpret('help tasks', STATE) == Show('tasks\n  the background tasks', is_table=True)
+    assert interpret('help use', STATE) == Show('use VERSION\n  call this version from now on', is_table=True)

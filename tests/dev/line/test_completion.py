@@ -269,3 +269,14 @@ def test_any_text(text: str) -> None:
 @pytest.mark.parametrize('text', ['a' * 20_000, 'a=' + 'b' * 20_000, 'a=1 ' * 5000, '{' + '"a": 1, ' * 3000, '{"a": "' + 'x, ' * 7000, ' ' * 20_000, '{' * 20_000, '"' * 20_000, ', ' * 10_000])
 def test_long_text(text: str) -> None:
     assert_linear(lambda part: complete(part, STATE, EARLIER), f'read echo {text}')
+
+
+def test_topics_in_order() -> None:
+    state = State('v0', Routes(['/api/v0/b/create', '/api/v0/a/delete', '/api/v0/c/read']))
+    assert words('help ', state) == [*COMMANDS, 'a', 'b', 'c']
+    assert words('help log a', state) == []
+
+
+def test_topics_without_end() -> None:
+    state = State('v0', Routes([f'/api/v0/folder{number}/x/read' for number in range(2 * MOST)]))
+    assert len(words('help ', state)) == MOST

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from apiphant.dev.line.bad_text import BadText
 from apiphant.dev.line.json_with_paths import json_end
+from apiphant.dev.line.keys import DEEPEST
 from apiphant.dev.line.request import is_unfinished, parse, problem
 from tests.kit.cpu import assert_linear
 
@@ -162,6 +163,8 @@ def test_copied_apart() -> None:
     ('a=1 n:=oops', 8, ['bad JSON', 'Expecting value', '\n  a=1 n:=oops\n         ^']),
     ('n:=', 4, ['bad JSON', 'Expecting value']),
     ('n:=3x', 5, ["a space should follow 'n:=3'"]),
+    ('a=1 n:=3x', 9, ["a space should follow 'n:=3'"]),
+    ('{"a": _, "b" 1, "c": $.total}', 14, ['bad JSON', "':'"]),
     ('a="b"c', 6, ['a space should follow']),
     ('{"a": 1}b=2', 9, ['a space should follow']),
     ('{"a": 1} b', 10, ['JSON object or items', "'b'"]),
@@ -170,7 +173,8 @@ def test_copied_apart() -> None:
     ('"a"=1', 1, ["'\"a\"=1'"]),
     ('=1', 1, ["'=1'"]),
     ('a="two words', 3, ['quote is not closed']),
-    ("a=1 b='x", 7, ['quote is not closed']),
+    ("a=1 b='x", 7, ["quote is not closed: 'x (column"]),
+    ('a=1 b="' + 'x' * 300, 7, ['quote is not closed: "xx', 'xx... (column']),
     ('a=1 a.b=2', 5, ['no place for a.b: a is "1"']),
     ('a=1 a[]=2', 5, ['no place for a[]: a is "1"']),
     ('a.b=1 a[]=2', 7, ['no place for a[]: a is an object']),
@@ -272,7 +276,7 @@ def test_no_problem_while_typing(text: str) -> None:
     assert not is_unfinished(text) or text.startswith('{')
 
 
-@pytest.mark.parametrize(('text', 'position'), [('{"a": oops', 6), ('{"a": "b",}', 9 if sys.version_info >= (3, 13) else 10), ('titl ', 0), ('n:=trx', 3), ('a=$.it ', 2), ('{"a": $.it,', 6), ('a=1 a.b=', 4)])
+@pytest.mark.parametrize(('text', 'position'), [('{"a": oops', 6), ('{"a": "b",}', 9 if sys.version_info >= (3, 13) else 10), ('titl ', 0), ('n:=trx', 3), ('a="b"c', 5), ('a=$.it ', 2), ('{"a": $.it,', 6), ('a=1 a.b=', 4)])
 def test_problem_while_typing(text: str, position: int) -> None:
     error = problem(text, LAST)
     assert error is not None
@@ -330,3 +334,11 @@ def test_linear_time(text: str) -> None:
     """Of 100 kB; a quadratic way would take minutes."""
     assert_linear(lambda part: problem(part, LAST), text)
     assert_linear(is_unfinished, text)
+
+
+def test_deepest_key() -> None:
+    value = parse('.'.join('a' * DEEPEST) + '=1')
+    for _ in range(DEEPEST):
+        value = value['a']
+    assert value == '1'
+    assert 'nested too deep' in str(refusal('.'.join('a' * (DEEPEST + 1)) + '=1'))

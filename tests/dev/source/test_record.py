@@ -53,6 +53,11 @@ def refusal(text: str, request: object = None, answer: object = None, version: s
     ('from apiphant.test import *\nx = 1\n', f'from apiphant.test import *\nx = 1\n{ECHO}'),
     ('import apiphant.test\nx = 1\n', f'import apiphant.test\n{IMPORT}\nx = 1\n{ECHO}'),
     ('from apiphant.test import config\nx = 1\n', f'from apiphant.test import config\n{IMPORT}\nx = 1\n{ECHO}'),
+    ('# X', f'# X\n{IMPORT}\n{ECHO}'),
+    (f'{IMPORT}\nX = 1\nX', f'{IMPORT}\nX = 1\nX\n{ECHO}'),
+    (f'{IMPORT}x = 1\nimport os\n', f'{IMPORT}x = 1\nimport os\n\n{ECHO}'),
+    (f'{IMPORT}\nrest = [200]\ntest("echo", "read", {{"hello": "world"}}, *rest, {{}})\n',
+     f'{IMPORT}\nrest = [200]\ntest("echo", "read", {{"hello": "world"}}, *rest, {{}})\n{ECHO}'),
     ('import os\r\nx = 1\r\n', f'import os\n{IMPORT}\nx = 1\n{ECHO}'.replace('\n', '\r\n')),
 ])
 def test_appended(text, expected):
@@ -293,3 +298,13 @@ def test_new_file_runs(tmp_path):
         record(path, 'echo', 'read', LONG, *server.post('/api/v0/echo/read', LONG))
         runner = f'import runpy, sys; from apiphant.test import config; config.update(port={server.port}); runpy.run_path(sys.argv[1])'
         assert run(path, '-c', runner).returncode == 0
+
+
+def test_same_again_is_not_written(tmp_path):
+    path = tmp_path / 'test.py'
+    for is_replaced in (False, True):
+        assert record(path, 'echo', 'read', {}, 200, {}) is is_replaced
+        status = path.stat()
+    os.link(path, tmp_path / 'same')
+    assert record(path, 'echo', 'read', {}, 200, {})
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (status.st_ino, status.st_mtime_ns)
