@@ -63,7 +63,8 @@ def run_program(words, folder):
 
 @pytest.mark.parametrize('command', [[], ['check']])
 def test_broken_product(folder, command):
-    done = run_cli(*command, 'broken', cwd=folder)
+    place = [] if command else ['127.0.0.1:0']
+    done = run_cli(*command, 'broken', *place, cwd=folder)
     assert done.returncode == 1
     assert "ModuleNotFoundError: No module named 'not_there'" in done.stderr
     assert 'SyntaxError: ' in done.stderr

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from apiphant import server
-from tests.kit.running import SAMPLE, Server, clean_environment, production, run_cli, wait_for, write_tree
+from tests.kit.running import SAMPLE, Server, production, run_cli, wait_for, write_tree
+from tests.kit.wire import Wire
 
 RAW = '''
 from apiphant.server import raw_environ, raw_response
@@ -221,12 +222,13 @@ def test_application_is_for_any_server(shop):
 
 def test_keep_alive(shop):
     """Several calls on one connection (test_address has what keeps the second from being held back for 40 ms)."""
-    with production(shop, env=clean_environment()) as running, socket.create_connection((running.host, running.port)) as connection:
+    with production(shop) as running, Wire(running) as wire:
         for _ in range(3):
-            connection.sendall(b'POST /api/v1/other/read HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}')
-            answer = b''
-            while not answer.endswith(b'{"slept":0}'):
-                answer += connection.recv(4096)
+            wire.send(b'POST /api/v1/other/read HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}')
+            answer = wire.answer()
+            assert (answer.status, answer.content) == ('HTTP/1.1 200 OK', {'slept': 0})
+            assert 'Connection' not in answer.headers
+        assert wire.is_silent()
 
 
 LIGHT = """
