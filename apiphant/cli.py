@@ -181,8 +181,7 @@ def _run(
 
 def _patch() -> None:
     """Before anything is imported that has to be patched."""
-    from gevent.monkey import patch_all  # noqa: PLC0415
-    patch_all()
+    from . import patched  # noqa: F401, PLC0415
     logs.setup()
 
 
