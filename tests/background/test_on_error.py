@@ -1,9 +1,9 @@
-"""How the product's on_error is called."""
+"""How the product's on_error is called, and how often."""
 import logging
 
 import pytest
 
-from apiphant.background.on_error import report
+from apiphant.background.on_error import MOST, Throttle, report
 
 
 class Unreadable:
@@ -37,3 +37,41 @@ def test_failing(caplog):
     report(lambda error: 1 / 0, 'text', 'task', 1)
     assert caplog.messages == ['on_error failed:']
     assert caplog.records[0].exc_info[0] is ZeroDivisionError
+
+
+def test_throttle():
+    throttle, key = Throttle(), ('task', 'KeyError', 'KeyError: 1')
+    assert throttle.count(key, 0) == 1
+    assert [throttle.count(key, now) for now in range(1, 60)] == [0] * 59
+    assert throttle.count(('task', 'KeyError', 'KeyError: 2'), 30) == 1
+    assert throttle.count(key, 60) == 60
+    assert throttle.count(key, 200) == 1
+
+
+def test_throttle_forgets():
+    throttle = Throttle()
+    for number in range(MOST + 10):
+        assert throttle.count(('task', 'Error', str(number)), 0) == 1
+    assert throttle.count(('task', 'Error', '0'), 1) == 1
+    assert throttle.count(('task', 'Error', str(MOST)), 1) == 0
+
+
+def test_throttle_forgets_counts():
+    throttle, key = Throttle(), ('task', 'KeyError', 'KeyError: 1')
+    assert [throttle.count(key, now) for now in (0, 1, 2)] == [1, 0, 0]
+    for number in range(MOST):
+        throttle.count(('task', 'Error', str(number)), 3)
+    assert throttle.count(key, 4) == 1
+
+
+def test_throttle_forgets_the_oldest():
+    """By when it was told last, not first; but none before there are too many."""
+    throttle, key = Throttle(), ('task', 'KeyError', 'KeyError: 1')
+    assert throttle.count(key, 0) == 1
+    for number in range(MOST - 1):
+        throttle.count(('task', 'Error', str(number)), 1)
+    assert throttle.count(key, 59) == 0
+    assert throttle.count(key, 60) == 2
+    assert throttle.count(('task', 'Error', 'one more'), 60) == 1
+    assert throttle.count(key, 61) == 0
+    assert throttle.count(('task', 'Error', '0'), 61) == 1

@@ -4,13 +4,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from apiphant.background.on_error import MOST, Alarm
 from apiphant.background.schedule import Cron, Every, back_off, has_next, is_cron, next_run
 
 BERLIN = 'Europe/Berlin'
 
 
-@pytest.mark.parametrize(('now', 'expected'), [(0, 10), (9.9, 10), (10, 20), (10.1, 20), (35, 40), (-5, 0), (1e6, 1e6 + 10)])
+@pytest.mark.parametrize(('now', 'expected'), [
+    (0, 10), (9.9, 10), (10, 20), (10.1, 20), (35, 40), (-5, 0), (1e6, 1e6 + 10)])
 def test_grid(now, expected):
     assert next_run(0, 10, now) == expected
 
@@ -82,44 +82,6 @@ def test_back_off_of_a_rare_task():
     assert back_off(86400, 5, 600) == 86400
 
 
-def test_alarm():
-    alarm, key = Alarm(), ('task', 'KeyError', 'KeyError: 1')
-    assert alarm.count(key, 0) == 1
-    assert [alarm.count(key, now) for now in range(1, 60)] == [0] * 59
-    assert alarm.count(('task', 'KeyError', 'KeyError: 2'), 30) == 1
-    assert alarm.count(key, 60) == 60
-    assert alarm.count(key, 200) == 1
-
-
-def test_alarm_forgets():
-    alarm = Alarm()
-    for number in range(MOST + 10):
-        assert alarm.count(('task', 'Error', str(number)), 0) == 1
-    assert alarm.count(('task', 'Error', '0'), 1) == 1
-    assert alarm.count(('task', 'Error', str(MOST)), 1) == 0
-
-
-def test_alarm_forgets_counts():
-    alarm, key = Alarm(), ('task', 'KeyError', 'KeyError: 1')
-    assert [alarm.count(key, now) for now in (0, 1, 2)] == [1, 0, 0]
-    for number in range(MOST):
-        alarm.count(('task', 'Error', str(number)), 3)
-    assert alarm.count(key, 4) == 1
-
-
-def test_alarm_forgets_the_oldest():
-    """By when it was told last, not first; but none before there are too many."""
-    alarm, key = Alarm(), ('task', 'KeyError', 'KeyError: 1')
-    assert alarm.count(key, 0) == 1
-    for number in range(MOST - 1):
-        alarm.count(('task', 'Error', str(number)), 1)
-    assert alarm.count(key, 59) == 0
-    assert alarm.count(key, 60) == 2
-    assert alarm.count(('task', 'Error', 'one more'), 60) == 1
-    assert alarm.count(key, 61) == 0
-    assert alarm.count(('task', 'Error', '0'), 61) == 1
-
-
 @pytest.mark.parametrize(('schedule', 'expected'), [
     (Every(60), 'every 60 s'),
     (Every(0.5, 2.5), 'every 0.5 s and up to 2.5 s later'),
@@ -137,7 +99,8 @@ def test_line_that_ran_in_the_future():
     assert Cron('30 2 * * *', BERLIN).first(now, at('2026-07-01 00:00')) == at('2026-05-06 02:30')
 
 
-@pytest.mark.parametrize(('line', 'expected'), [('30 2 * * *', True), ('*/5 * * * mon-fri', True), ('61 * * * *', False), ('', False)])
+@pytest.mark.parametrize(('line', 'expected'), [
+    ('30 2 * * *', True), ('*/5 * * * mon-fri', True), ('61 * * * *', False), ('', False)])
 def test_is_cron(line, expected):
     assert is_cron(line) is expected
 

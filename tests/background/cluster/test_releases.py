@@ -1,6 +1,5 @@
 """Runners of two releases of a product that share a real redis, as they do while a product is deployed."""
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -9,12 +8,10 @@ import pytest
 
 from tests.kit.redis import Redis
 from tests.kit.running import Program, wait_for, write_tree
-from tests.background.cluster.test_runner import ACTIVE, RUN, children, times
+from tests.kit.tasks import ACTIVE, NEEDS_REDIS, RUN, children, times
 
 pytest.importorskip('celery')
-pytestmark = [
-    pytest.mark.once,
-    pytest.mark.skipif(not shutil.which('redis-server'), reason='no redis-server: apt-get install redis-server')]
+pytestmark = [pytest.mark.once, NEEDS_REDIS]
 
 HEAD = '''
 import time
