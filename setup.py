@@ -59,7 +59,9 @@ setup(
         'watchdog>=6.0',
     ],
     extras_require={
-        'cluster': ['celery>=5.7', 'celery-redbeat>=2.4', 'redis>=6.1'],
+        # The upper bounds: background/cluster overrides the methods of Celery's Consumer that hear of lost connections
+        # and of unknown tasks, and RedBeat's maybe_due and decode_definition. Neither is documented to stay.
+        'cluster': ['celery>=5.7,<5.8', 'celery-redbeat>=2.4,<2.5', 'redis>=6.1'],
         'test': [
             'build',
             'docutils',
