@@ -24,6 +24,11 @@ def reason(error: BaseException) -> str:
     return _in_a_sentence((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
+def sentence(text: str) -> str:
+    """With a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def _in_a_sentence(text: str) -> str:
     return text[:1].lower() + text[1:].rstrip('.')
 

@@ -1,9 +1,8 @@
-"""When a task is due. Pure: clocks and time zones are arguments; times are seconds since the epoch unless said otherwise."""
+"""When a task is due. Pure: clocks and time zones are arguments. Times are seconds since the epoch."""
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,14 +25,15 @@ class Every:
         return next_run(due, self.period, now)
 
     def __str__(self) -> str:
-        return f'every {self.period:g} s' + (f' and up to {self.jitter:g} s later' if self.jitter else '')
+        return f'every {self.period:g} s' + _jitter_text(self.jitter)
 
 
 @dataclass(frozen=True, slots=True)
 class Cron:
     """When a cron line says so, by the clocks of a zone.
 
-    On a day without 02:30 a task of 02:30 runs at 03:00; on a day with two it runs at the first. What runs each hour runs in both.
+    On a day without 02:30 a task of 02:30 runs at 03:00; on a day with two it runs at the first.
+    A task of each hour runs in both.
     """
     line: str
     timezone: str = 'UTC'
@@ -48,20 +48,24 @@ class Cron:
         zone = ZoneInfo(self.timezone)
         start = datetime.fromtimestamp(now, zone)
         times = _croniter()(self.line, start)
-        found: datetime = times.get_next(datetime)
-        if '*' not in self.line.split()[HOUR] and found.fold:
-            found = times.get_next(datetime)
-        return found.astimezone(UTC).timestamp()
+        date: datetime = times.get_next(datetime)
+        if '*' not in self.line.split()[HOUR] and date.fold:
+            date = times.get_next(datetime)
+        return date.astimezone(UTC).timestamp()
 
     def __str__(self) -> str:
-        return f'at {self.line!r} {self.timezone}' + (f' and up to {self.jitter:g} s later' if self.jitter else '')
+        return f'at {self.line!r} {self.timezone}' + _jitter_text(self.jitter)
 
 
 Schedule = Every | Cron
 
 
+def _jitter_text(jitter: float) -> str:
+    return f' and up to {jitter:g} s later' if jitter else ''
+
+
 def has_next(schedule: Schedule, now: float) -> bool:
-    """Whether there is a date after `now` on which it is due: none on 31 February, nor in the year 10000."""
+    """Whether it is due at any date after `now`. 31 February never comes, nor does the year 10000."""
     try:
         if isinstance(schedule, Every):
             schedule.following(now - DAY, now)  # as after a pause
@@ -78,15 +82,17 @@ def is_cron(line: str) -> bool:
 
 
 def _croniter() -> Any:
-    """Where there is a cron line only: it takes 2 MB."""
-    return import_module('croniter').croniter
+    from croniter import croniter  # noqa: PLC0415  # takes 2 MB, and only cron lines need it
+    return croniter
 
 
 def next_run(start: float, period: float, now: float) -> float:
     """The first time of the grid `start`, `start + period`, ... that lies after `now`."""
-    return start + (max(0, int((now - start) // period)) + 1) * period if now >= start else start
+    if now < start:
+        return start
+    return start + (max(0, int((now - start) // period)) + 1) * period
 
 
 def back_off(period: float, failures: int, longest: float) -> float:
-    """Seconds from one run to the next of a task that failed so many times in a row: twice as many each time, to a limit."""
+    """Seconds from one run to the next of a task that failed so often in a row: twice as many each time, to a limit."""
     return max(period, min(period * 2.0 ** min(failures, 32), longest))

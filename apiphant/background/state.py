@@ -1,4 +1,4 @@
-"""What the runner of background tasks keeps on disk: when each task ran last, that it is alive, and that it is the only one."""
+"""What the runner keeps on disk: when each task ran last, that it is alive, and that it is the only one."""
 from __future__ import annotations
 
 import fcntl
@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ..api.product import Product, ProductError, state_path
+from ..words import reason
 
 FRESH = 15.0  # seconds for which a tick shows that the runner is alive
 
 log = logging.getLogger(__name__)
 
 
-class State:
-    """A folder of one product. Raises ProductError where it cannot be made."""
+class RunnerState:
+    """The state folder of one product. Raises ProductError where it cannot be made."""
 
     def __init__(self, product: Product, folder: str | None = None) -> None:
         self.folder = state_path(product, folder)
@@ -39,8 +40,12 @@ class State:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            pid = os.read(self._lock, 20).decode(errors='replace').strip()
-            raise ProductError(f'the background tasks of this product are run already, by process {pid or "unknown"}') from None
+            holder = os.read(self._lock, 20).decode(errors='replace').strip() or 'unknown'
+            told = f'the background tasks of this product are run already, by process {holder}'
+            raise ProductError(told) from None
+        self._sign()
+
+    def _sign(self) -> None:
         os.ftruncate(self._lock, 0)
         with suppress(OSError):  # a full disk: it is locked, but does not say by whom
             os.write(self._lock, f'{os.getpid()}\n'.encode())
@@ -53,16 +58,18 @@ class State:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, AttributeError, TypeError):
-            aside = self._runs.with_suffix('.broken')
-            log.warning('%s cannot be read and is set aside as %s: tasks start as if they had not run yet', self._runs, aside.name)
-            try:
-                self._runs.replace(aside)
-            except OSError:
-                pass
+            self._set_aside()
             return {}
 
+    def _set_aside(self) -> None:
+        aside = self._runs.with_suffix('.broken')
+        told = '%s cannot be read and is set aside as %s: tasks start as if they had not run yet'
+        log.warning(told, self._runs, aside.name)
+        with suppress(OSError):
+            self._runs.replace(aside)
+
     def keep(self, runs: dict[str, float]) -> None:
-        """Write them, at once or not at all."""
+        """Write them all, or leave what was written before."""
         temporary = self._runs.with_suffix('.new')
         try:
             with temporary.open('w') as file:
@@ -70,10 +77,10 @@ class State:
             temporary.replace(self._runs)
             self._tell('')
         except OSError as error:
-            self._tell((error.strerror or str(error)).lower())
+            self._tell(reason(error))
 
     def _tell(self, trouble: str) -> None:
-        """Once each time that it changes."""
+        """Log the trouble, or that it is over, once each time that it changes."""
         if trouble and trouble != self._trouble:
             log.warning('%s cannot be written: %s; trying again', self._runs, trouble)
         elif self._trouble and not trouble:
@@ -81,14 +88,12 @@ class State:
         self._trouble = trouble
 
     def _refused(self, error: OSError) -> ProductError:
-        return ProductError(f'cannot keep state in {self.folder}: {(error.strerror or str(error)).lower()}')
+        return ProductError(f'cannot keep state in {self.folder}: {reason(error)}')
 
     def tick(self) -> None:
         """The runner is alive."""
-        try:
+        with suppress(OSError):  # a full disk is told where the last runs are written
             self._tick.touch()
-        except OSError:
-            pass  # a full disk is told where the last runs are written
 
     def age(self) -> float | None:
         """Seconds since the last tick; None if there was none."""
@@ -99,7 +104,7 @@ class State:
 
 
 def _lines(runs: dict[str, float]) -> Iterator[str]:
-    """JSON, a piece at a time: there may be thousands."""
+    """As JSON, a piece at a time: there may be thousands of tasks."""
     yield '{'
     for number, (name, when) in enumerate(runs.items()):
         yield f'{"," if number else ""}\n{json.dumps(name)}: {when!r}'
