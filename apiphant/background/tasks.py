@@ -14,9 +14,8 @@ from ..modules import names_of
 from .callables import name_of, objection
 from .generation import Generation, importing
 from .on_error import OnError
-from .schedule import Cron, Every, Schedule, has_next, is_cron
+from .schedule import Cron, Every, Schedule, fault_of, has_next
 
-FIELDS = 5  # of a cron line
 SHOWN = 100  # tasks in one line
 
 Function = TypeVar('Function', bound=Callable[[], Any])
@@ -100,8 +99,9 @@ def cron(
     _check_parentheses(line, "@cron needs a line of five fields, as in @cron('30 2 * * *')")
 
     def decorate(function: Function) -> Function:
-        if not isinstance(line, str) or len(line.split()) != FIELDS or not is_cron(line):
-            _refuse(function, f'cron({line!r}) should be five fields: minute, hour, day, month, day of week')
+        fault = fault_of(line) if isinstance(line, str) else fault_of('')
+        if fault:
+            _refuse(function, f'cron({line!r}) {fault}')
         _check_zone(function, timezone)
         _check(function, timeout, jitter)
         return _add(function, Cron(line, timezone, jitter), timeout, f'cron({line!r})')

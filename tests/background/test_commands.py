@@ -303,7 +303,7 @@ REFUSED = [
     ('@seconds(float("nan"))\ndef f(): pass', 'ValueError: f: seconds(nan) should be'),
     ('@seconds(1, timeout=0)\ndef f(): pass', 'ValueError: f: timeout=0 should be a number above 0'),
     ('@seconds(1, jitter=-1)\ndef f(): pass', 'ValueError: f: jitter=-1 should be a number from 0'),
-    ('@cron("61 * * * *")\ndef f(): pass', "ValueError: f: cron('61 * * * *') should be five fields"),
+    ('@cron("61 * * * *")\ndef f(): pass', "ValueError: f: cron('61 * * * *') has the minute '61'"),
     ('@cron("* * *")\ndef f(): pass', "ValueError: f: cron('* * *') should be five fields"),
     ('@cron("* * * * *", timezone="Mars/Base")\ndef f(): pass', "ValueError: f: timezone='Mars/Base' is no zone"),
     ('@seconds(1)\ndef f(): pass\n\n@seconds(2)\ndef f(): pass', 'ValueError: f: there is a task of that name in shop'),

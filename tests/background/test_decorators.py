@@ -44,7 +44,8 @@ FIELDS = 'should be five fields'
 PERIODS = ('0', '-1', '"60"', 'None', 'True', 'float("nan")', 'float("inf")', '[60]')
 TIMEOUTS = ('0', '-1', '"1"', 'False', 'float("inf")')
 JITTERS = ('-0.1', '"1"', 'None', 'True', 'float("nan")')
-LINES = ('"61 * * * *"', '"* * *"', '"* * * * * *"', '""', '30', 'None', '"a b c d e"')
+LINES = ('"* * *"', '"* * * * * *"', '""', '30', 'None')
+SENSELESS = ('"61 * * * *"', '"a b c d e"')
 ZONES = ('"Mars/Base"', '""', '"../x"', 'None', '7')
 
 
@@ -53,6 +54,7 @@ ZONES = ('"Mars/Base"', '""', '"../x"', 'None', '7')
     *((f'seconds(60, timeout={value})', f'timeout=.* {TIMEOUT}') for value in TIMEOUTS),
     *((f'seconds(60, jitter={value})', f'jitter=.* {JITTER}') for value in JITTERS),
     *((f'cron({value})', f'cron\\(.*\\) {FIELDS}') for value in LINES),
+    *((f'cron({value})', 'cron\\(.*\\) has the minute .*, which makes no sense') for value in SENSELESS),
     *((f'cron("* * * * *", timezone={value})', 'is no zone') for value in ZONES),
     ('cron("* * * * *", timeout=0)', TIMEOUT),
     ('cron("* * * * *", jitter=-1)', JITTER),
