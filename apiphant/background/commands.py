@@ -12,8 +12,8 @@ from types import ModuleType
 from ..api.product import Product, ProductError, find
 from .heartbeat import Heartbeat
 from .on_error import OnError, Throttle
-from .run import TaskCaller, run_named
-from .scheduler import Scheduler
+from .run import TaskCaller, flush_lines, run_named
+from .scheduler import GRACEFUL_TIMEOUT, Scheduler
 from .state import FRESH, RunnerState
 from .tasks import listed, load, tasks
 
@@ -31,8 +31,10 @@ def run(path: str | Path, *, state: str | None = None, one_by_one: bool = False)
     scheduler = Scheduler(caller.run_once, kept, Heartbeat(caller.running), one_by_one=one_by_one)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: scheduler.stop())  # not gevent's, which waits for a task that never does
+    flush_lines()
     log.info('Running %s', listed(tasks()))
     scheduler.run(tasks())
+    caller.reports.join(GRACEFUL_TIMEOUT)
 
 
 def run_with_others(path: str | Path, engine: str, *, state: str | None = None) -> int:

@@ -15,18 +15,16 @@ log = logging.getLogger(__name__)
 QUIET = 60.0  # seconds
 MOST = 1000  # different errors that are remembered
 
-Key = tuple[str, str, str]  # task, type and last line of an error
-
 OnError = Callable[..., Any] | None
 
 
 @dataclass(slots=True)
 class Throttle:
     """Decides which errors are told, and counts those that are not."""
-    _told: dict[Key, float] = field(default_factory=dict)
-    _untold: dict[Key, int] = field(default_factory=dict)
+    _told: dict[str, float] = field(default_factory=dict)  # by a key that is the same for errors that are alike
+    _untold: dict[str, int] = field(default_factory=dict)
 
-    def count(self, key: Key, now: float) -> int:
+    def count(self, key: str, now: float) -> int:
         """How many errors like this one are to be told now, itself with them; 0 while that has to wait."""
         number = self._untold.get(key, 0) + 1
         if now - self._told.get(key, -QUIET) < QUIET:
@@ -47,7 +45,7 @@ def report(on_error: Callable[..., Any], text: str, name: str, number: int) -> N
     try:
         on_error(*(text, name, number)[:_arguments(on_error)])
         log.info('on_error: OK.')
-    except Exception:
+    except BaseException:
         log.exception('on_error failed:')
 
 

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import logging
-import time
+import sys
+from io import TextIOWrapper
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
@@ -10,7 +11,8 @@ import gevent
 
 from ..api.product import ProductError
 from ..logs import format_error
-from .on_error import OnError, Throttle, report
+from .on_error import OnError, Throttle
+from .reports import LIMIT, Reports
 from .running import Running
 from .tasks import Task, tasks
 
@@ -23,8 +25,8 @@ class Unfinished(Exception):
     """A run returned something whose body has yet to run, and nobody runs it."""
 
 
-class TaskTimeout(Exception):
-    """A run took longer than its task's timeout."""
+class TaskTimeout(BaseException):
+    """A run took longer than its task's timeout. No `except Exception` in the task keeps it going."""
 
 
 class NoTask(ProductError):
@@ -35,9 +37,8 @@ class TaskCaller:
     """Calls tasks. Tells `on_error` of what they raise, as often as `throttle` lets it."""
 
     def __init__(self, on_error: OnError, throttle: Throttle | None = None) -> None:
-        self._on_error = on_error
-        self._throttle = throttle
         self.running = Running()
+        self.reports = Reports(on_error, throttle, self.running)
 
     def run_once(self, task: Task) -> bool:
         """One unit of work. What it raises is logged. Returns whether it was done."""
@@ -47,19 +48,17 @@ class TaskCaller:
         except BaseException as error:
             text = f'Task {task.name} failed:\n{format_error(error)}'
             log.error('%s', text)
-            self._tell(task, type(error).__name__, text)
+            self.reports.tell(task.name, error, text)
             return False
         return True
 
     def _call(self, task: Task) -> None:
-        with gevent.Timeout(task.timeout, TaskTimeout(f'it took longer than {task.timeout} s')):
-            _check_done(self.running.call(f'Task {task.name}', task.function))
-
-    def _tell(self, task: Task, kind: str, text: str) -> None:
-        key = (task.name, kind, text.splitlines()[-1])
-        number = self._throttle.count(key, time.monotonic()) if self._throttle else 1
-        if self._on_error and number:
-            self.running.call(f'Task {task.name}', report, self._on_error, text, task.name, number)
+        late = TaskTimeout(f'it took longer than {task.timeout} s')
+        with gevent.Timeout(task.timeout, late) as timer:
+            result = self.running.call(f'Task {task.name}', task.function)
+            if task.timeout is not None and not timer.pending:
+                raise late  # the task caught it
+        _check_done(result)
 
 
 def run_named(name: str, on_error: OnError) -> bool:
@@ -67,7 +66,16 @@ def run_named(name: str, on_error: OnError) -> bool:
     named = {task.name: task for task in tasks()}
     if name not in named:
         raise NoTask(f'there is no task {name!r}; there are: {", ".join(named) or "none"}')
-    return TaskCaller(on_error).run_once(named[name])
+    caller = TaskCaller(on_error)
+    is_done = caller.run_once(named[name])
+    caller.reports.join(LIMIT)
+    return is_done
+
+
+def flush_lines() -> None:
+    """Write what tasks print line by line, also into a pipe or a file."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def _check_done(result: Any) -> None:

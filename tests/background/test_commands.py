@@ -48,6 +48,72 @@ def test_failing_on_error(tmp_path):
         runner.wait_for_line('KeyError')
 
 
+HANGS = """
+    number = 0
+
+    @seconds(0.2)
+    def f():
+        global number
+        number += 1
+        print('ran', flush=True)
+        raise KeyError(number)
+
+    @seconds(0.2)
+    def g(): pass
+
+    def on_error(error):
+        print('called', flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize('words', [(), ('--one-by-one',)], ids=str)
+def test_on_error_that_hangs(tmp_path, words):
+    """It is beside the tasks: they go on."""
+    with background(tmp_path, tasks(HANGS), *words) as runner:
+        runner.wait_for_line('called')
+        wait_for(lambda: runner.lines.count('ran') > 2, 'more runs of the task that failed')
+        runner.wait_for_line('Task g: OK', len(runner.lines))
+        runner.process.kill()
+
+
+@pytest.mark.parametrize('what', ['sys.exit(3)', 'raise KeyboardInterrupt', 'raise gevent.GreenletExit'])
+def test_on_error_that_ends(tmp_path, what):
+    text = f"""
+        @seconds(0.2)
+        def f(): 1 / 0
+
+        @seconds(0.2)
+        def g(): pass
+
+        def on_error(error):
+            {what}
+    """
+    with background(tmp_path, tasks(text)) as runner:
+        runner.wait_for_line('on_error failed:')
+        runner.wait_for_line('Task g: OK', len(runner.lines))
+        assert runner.end() == 0
+
+
+def test_on_error_gets_time_to_end(tmp_path):
+    text = """
+        @seconds(60)
+        def f(): 1 / 0
+
+        def on_error(error):
+            print('begun', flush=True)
+            time.sleep(1)
+            print('told', flush=True)
+    """
+    with background(tmp_path, tasks(text)) as runner:
+        runner.wait_for_line('begun')
+        assert runner.end() == 0
+    assert 'told' in runner.lines
+    with background(tmp_path, tasks(text), '--run', 'f') as run:
+        assert run.wait() == 1
+    assert 'told' in run.lines
+
+
 def test_on_error_with_details(tmp_path):
     text = '''
         @seconds(9)
@@ -121,6 +187,57 @@ def test_timeout(tmp_path):
     with background(tmp_path, tasks('@seconds(60, timeout=0.2)\ndef f():\n    time.sleep(30)\n')) as runner:
         runner.wait_for_line('Task f failed:')
         runner.wait_for_line(r'TaskTimeout: it took longer than 0\.2 s')
+
+
+def test_timeout_that_the_task_catches(tmp_path):
+    """As a loop does that goes on whatever happens; or it ends without a word, and too late."""
+    text = """
+        @seconds(60, timeout=0.2)
+        def goes_on():
+            while True:
+                try:
+                    time.sleep(0.1)
+                except Exception:
+                    pass
+
+        @seconds(60, timeout=0.2)
+        def ends():
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+    """
+    with background(tmp_path, tasks(text)) as runner:
+        runner.wait_for_line('Task goes_on failed:')
+        runner.wait_for_line('Task ends failed:')
+    assert runner.text.count('TaskTimeout: it took longer than 0.2 s') == 2
+
+
+def test_prints_at_once(tmp_path):
+    """Also where what reads it is a pipe, as of a supervisor."""
+    with background(tmp_path, tasks('@seconds(60)\ndef f(): print("ran")\n')) as runner:
+        runner.wait_for_line('^ran$')
+
+
+def test_different_groups_of_errors(tmp_path):
+    text = """
+        errors = [ExceptionGroup('several', [KeyError(1), OSError(2)]), ExceptionGroup('several', [KeyError(3)])]
+
+        @seconds(0.2)
+        def f():
+            raise errors[0]
+
+        @seconds(0.2)
+        def g():
+            errors.reverse()
+            raise errors[0]
+
+        def on_error(error, task, count):
+            print('TOLD', task, *[line.strip('| ') for line in error.splitlines() if 'Error: ' in line], flush=True)
+    """
+    with background(tmp_path, tasks(text)) as runner:
+        runner.wait_for_line('^TOLD g KeyError: 1 OSError: 2$')
+        runner.wait_for_line('^TOLD g KeyError: 3$')
 
 
 def test_jitter(tmp_path):

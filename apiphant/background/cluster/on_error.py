@@ -1,12 +1,10 @@
 """How often `on_error` is called, on all machines together: as `Throttle` decides, with the counts in redis."""
 from __future__ import annotations
 
-from hashlib import sha256
-
 from redis import Redis
 from redis.exceptions import RedisError
 
-from ..on_error import QUIET, Key, Throttle
+from ..on_error import QUIET, Throttle
 
 FORGOTTEN = 3600  # seconds after which errors that were not told count no more
 
@@ -19,10 +17,10 @@ class SharedThrottle(Throttle):
         self._client = client
         self._prefix = prefix
 
-    def count(self, key: Key, now: float) -> int:
+    def count(self, key: str, now: float) -> int:
         """How many errors like this one are to be told now, itself with them; 0 while that has to wait."""
         try:
-            return self._count(sha256('\n'.join(key).encode(errors='backslashreplace')).hexdigest())
+            return self._count(key)
         except (RedisError, OSError):
             return super().count(key, now)
 

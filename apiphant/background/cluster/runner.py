@@ -22,7 +22,7 @@ from ...api.product import Product, ProductError
 from ...words import reason
 from ..heartbeat import TICK, Heartbeat
 from ..on_error import OnError
-from ..run import TaskCaller
+from ..run import TaskCaller, flush_lines
 from ..scheduler import GRACEFUL_TIMEOUT
 from ..state import RunnerState
 from ..tasks import Task, listed
@@ -45,6 +45,7 @@ def run(product: Product, tasks: Sequence[Task], on_error: OnError, url: str, ke
     """
     shared = engine.parse(url)
     kept.lock()
+    flush_lines()
     masking.hide(shared.secrets)
     name = celery_app.prefix(product.name)
     caller = TaskCaller(on_error, SharedThrottle(connections.connect(shared.store), name))
@@ -55,7 +56,9 @@ def run(product: Product, tasks: Sequence[Task], on_error: OnError, url: str, ke
     scheduler = BeatProcess(beat.job(url, product.name, tasks), watch)
     log.info('Running %s on %s', listed(tasks), ' and '.join(map(str, shared.endpoints)))
     gevent.spawn(_tick, heartbeat, kept, watch)
-    return _work(worker, watch, scheduler, stopped)
+    status = _work(worker, watch, scheduler, stopped)
+    caller.reports.join(GRACEFUL_TIMEOUT)
+    return status
 
 
 def times(product: Product, tasks: Sequence[Task], url: str) -> list[tuple[float | None, float]]:
