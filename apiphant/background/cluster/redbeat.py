@@ -10,7 +10,7 @@ from typing import Any
 from celery.schedules import BaseSchedule, schedstate
 from redbeat import RedBeatScheduler, RedBeatSchedulerEntry
 from redbeat.decoder import RedBeatJSONDecoder, RedBeatJSONEncoder
-from redbeat.schedulers import get_redis
+from redbeat.schedulers import ensure_conf, get_redis
 
 from ..schedule import Every, Schedule
 from . import grid
@@ -109,6 +109,7 @@ def make(app: Any, product: str, name: str, schedule: Schedule) -> GridEntry:
 
 def times(app: Any, name: str, schedule: Schedule, now: float) -> tuple[float | None, float]:
     """When a task was sent last, if it was, and when it is due."""
+    ensure_conf(app)  # which generate_key needs
     sent = GridEntry.load_meta(GridEntry.generate_key(app, name), app)['last_run_at']
     last = sent.timestamp() if sent and sent > NEVER else None
     never = 0.0 if isinstance(schedule, Every) else now
