@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +11,10 @@ from types import ModuleType
 from ..api.product import Product, ProductError, find
 from .heartbeat import Heartbeat
 from .on_error import OnError, Throttle
-from .run import TaskCaller, flush_lines, run_named
-from .scheduler import GRACEFUL_TIMEOUT, Scheduler
+from .run import AT_LAST, TaskCaller, prepare_process, run_named
+from .scheduler import Scheduler
 from .state import FRESH, RunnerState
+from .stop import call_on_stop
 from .tasks import listed, load, tasks
 
 EXTRA = ('celery', 'kombu', 'redbeat', 'redis')
@@ -29,12 +29,11 @@ def run(path: str | Path, *, state: str | None = None, one_by_one: bool = False)
     kept.lock()
     caller = TaskCaller(on_error, Throttle())
     scheduler = Scheduler(caller.run_once, kept, Heartbeat(caller.running), one_by_one=one_by_one)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: scheduler.stop())  # not gevent's, which waits for a task that never does
-    flush_lines()
+    call_on_stop(scheduler.stop)
+    prepare_process()
     log.info('Running %s', listed(tasks()))
     scheduler.run(tasks())
-    caller.reports.join(GRACEFUL_TIMEOUT)
+    caller.reports.join(AT_LAST)
 
 
 def run_with_others(path: str | Path, engine: str, *, state: str | None = None) -> int:
@@ -54,6 +53,7 @@ def show(path: str | Path, *, engine: str | None = None, state: str | None = Non
 def run_now(path: str | Path, name: str) -> int:
     """Run one task, once. Returns the exit status: 1 if it failed. Raises ProductError."""
     _, on_error = _load(path)
+    prepare_process()
     return 0 if run_named(name, on_error) else 1
 
 

@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 
+import gevent
 from gevent.monkey import get_original
 
 from .. import logs
 from ..threads import start_thread
 from .running import Running
 
-TICK = 1.0  # seconds at most between two beats while all is well
+TICK = 1.0  # seconds; there are two beats in each while all is well
 STUCK = 2.0  # seconds more that a task may hold all others before the log says so
 
 log = logging.getLogger(__name__)
@@ -24,19 +25,16 @@ sleep: Callable[[float], None] = get_original('time', 'sleep')
 
 
 class Heartbeat:
-    """Of this thread's loop, which calls `beat` each `TICK`. `running` knows which task holds the loop."""
+    """Of this thread's loop. `running` knows which task holds it."""
 
     def __init__(self, running: Running) -> None:
         self._running = running
         self._thread = get_original('_thread', 'get_ident')()
-        self.beat()
-
-    def beat(self) -> None:
-        """The loop turns."""
         self._beat = time.monotonic()
 
     def watch(self) -> None:
         """Until the process ends, say once of each task that holds all others that it does, and where it is."""
+        gevent.spawn(self._beat_on)
         start_thread(self._watch)
 
     def leave_after(self, seconds: float) -> None:
@@ -46,6 +44,11 @@ class Heartbeat:
     def held(self) -> float:
         """Seconds for which the loop was held beyond what is usual."""
         return max(0.0, time.monotonic() - self._beat - TICK)
+
+    def _beat_on(self) -> None:
+        while True:
+            self._beat = time.monotonic()
+            gevent.sleep(TICK / 2)
 
     def _watch(self) -> None:
         told = 0.0

@@ -18,6 +18,8 @@ from .tasks import Task, tasks
 
 UNFINISHED = {CoroutineType: 'a coroutine', GeneratorType: 'a generator', AsyncGeneratorType: 'an async generator'}
 
+AT_LAST = 2.0  # seconds that on_error gets when all tasks have ended and the runner leaves
+
 log = logging.getLogger(__name__)
 
 
@@ -72,8 +74,9 @@ def run_named(name: str, on_error: OnError) -> bool:
     return is_done
 
 
-def flush_lines() -> None:
-    """Write what tasks print line by line, also into a pipe or a file."""
+def prepare_process() -> None:
+    """Write what tasks print line by line, also into a pipe, and hear of children from the first on."""
+    gevent.get_hub().loop.install_sigchld()  # gevent does so after the first fork, when that child may have ended
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
 

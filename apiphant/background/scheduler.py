@@ -18,6 +18,7 @@ from gevent.lock import RLock
 from .heartbeat import TICK, Heartbeat
 from .schedule import Every, back_off
 from .state import RunnerState
+from .stop import TaskEnded
 from .tasks import Task
 
 GRACEFUL_TIMEOUT = 10.0  # seconds that running tasks get when the runner is told to stop
@@ -57,20 +58,24 @@ class Scheduler:
         self._call = run
         self._heartbeat = heartbeat
         self._state = state
+        self._is_one_by_one = one_by_one
         self._turn = RLock() if one_by_one else nullcontext()
         self._stopped = Event()
+        self._loop = gevent.get_hub().loop
         self._is_stopping = False
         self._greenlets = gevent.pool.Group()
         self._last = state.last_runs()
         self._kept = self._ticked = 0.0  # when that was, by the monotonic clock
         self._is_kept = True
+        self._is_urgent = False  # to keep when tasks ran last
+        self._begun: set[str] = set()  # names of the tasks that are running
         self._clocks: tuple[tuple[Clock, list[DueTask]], ...] = ((time.monotonic, []), (time.time, []))
 
     def stop(self) -> None:
-        """For a signal handler. A task that never waits gets no more time to end than the others."""
+        """From any thread. A task that never waits gets no more time to end than the others."""
         if not self._is_stopping:
             self._is_stopping = True
-            gevent.get_hub().loop.run_callback_threadsafe(self._stopped.set)
+            self._loop.run_callback_threadsafe(self._stopped.set)
             self._heartbeat.leave_after(GRACEFUL_TIMEOUT + TICK)
 
     def run(self, todo: list[Task]) -> None:
@@ -84,10 +89,16 @@ class Scheduler:
             for clock, entries in self._clocks:
                 self._start_due(clock(), entries)
             self._keep_up()
-            self._heartbeat.beat()
             self._wait(self._pause())
-        self._greenlets.join(timeout=GRACEFUL_TIMEOUT)
+        self._end_runs()
         self._state.keep(self._last)
+
+    def _end_runs(self) -> None:
+        """Those that are running get some time. Then they are named, and get an exception, so that they clean up."""
+        self._greenlets.join(timeout=GRACEFUL_TIMEOUT)
+        for name in sorted(self._begun):
+            log.warning('Task %s: still running after %g s, and is ended', name, GRACEFUL_TIMEOUT)
+        self._greenlets.kill(TaskEnded, timeout=TICK)
 
     def _add(self, task: Task) -> None:
         now = time.time()
@@ -133,6 +144,8 @@ class Scheduler:
             log.warning('Task %s: skipped, still running.', entry.task.name)
         else:
             entry.is_running = True
+            if not self._has_to_wait(entry.task):
+                self._note(entry.task)
             self._greenlets.spawn(self._run, entry)
 
     def _following(self, entry: DueTask, now: float) -> float:
@@ -146,14 +159,40 @@ class Scheduler:
     def _run(self, entry: DueTask) -> None:
         try:
             if entry.task.schedule.jitter:
-                gevent.sleep(random.uniform(0, entry.task.schedule.jitter))
-            self._last[entry.task.name] = time.time()
+                self._stopped.wait(random.uniform(0, entry.task.schedule.jitter))
             with self._turn:
-                is_done = self._call(entry.task)
-            entry.failures = 0 if is_done else entry.failures + 1
-            self._is_kept = False
+                if self._may_begin(entry.task):
+                    self._call_for(entry)
         finally:
             entry.is_running = False
+
+    def _call_for(self, entry: DueTask) -> None:
+        self._begun.add(entry.task.name)
+        try:
+            is_done = self._call(entry.task)
+            entry.failures = 0 if is_done else entry.failures + 1
+        finally:
+            self._begun.discard(entry.task.name)
+
+    def _has_to_wait(self, task: Task) -> bool:
+        return self._is_one_by_one or task.schedule.jitter > 0
+
+    def _may_begin(self, task: Task) -> bool:
+        """Also after it had to wait. It is noted then."""
+        if not self._has_to_wait(task):
+            return True
+        if self._is_stopping:
+            return False
+        self._note(task)
+        self._keep_up()
+        return True
+
+    def _note(self, task: Task) -> None:
+        """That it runs, before it begins: it may end the process. That of a rare one is written at once."""
+        self._last[task.name] = time.time()
+        self._is_kept = False
+        if not isinstance(task.schedule, Every) or task.schedule.period > KEEPING:
+            self._is_urgent = True
 
     def _keep_up(self) -> None:
         """Now and then, note that the runner is alive, and write when tasks ran last."""
@@ -161,6 +200,6 @@ class Scheduler:
         if now - self._ticked >= TICK:
             self._ticked = now
             self._state.tick()
-        if not self._is_kept and now - self._kept > KEEPING:
-            self._is_kept, self._kept = True, now
+        if self._is_urgent or (not self._is_kept and now - self._kept > KEEPING):
+            self._is_kept, self._is_urgent, self._kept = True, False, now
             self._state.keep(self._last)

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from ..api.product import Product, ProductError, state_path
 from ..words import reason
@@ -22,9 +23,10 @@ class RunnerState:
 
     def __init__(self, product: Product, folder: str | None = None) -> None:
         self.folder = state_path(product, folder)
+        self._real = Path(f'{state_path(Product(product.name, product.path.resolve()), folder)}.lock')
         self._runs = self.folder / 'last-runs.json'
         self._tick = self.folder / 'tick'
-        self._lock = -1
+        self._locks: list[int] = []
         self._trouble = ''
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -32,23 +34,32 @@ class RunnerState:
             raise self._refused(error) from None
 
     def lock(self) -> None:
-        """Be the only runner of this product on this machine. Raises ProductError if there is one."""
+        """Be the only runner of this product on this machine, whatever links lead to it. Raises ProductError."""
+        os.register_at_fork(after_in_child=self._let_go)  # or a child of a task would keep it
+        for path in (self.folder / 'lock', self._real):
+            self._locks.append(self._lock(path))
+
+    def _lock(self, path: Path) -> int:
         try:
-            self._lock = os.open(self.folder / 'lock', os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise self._refused(error) from None
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            holder = os.read(self._lock, 20).decode(errors='replace').strip() or 'unknown'
+            holder = os.read(descriptor, 20).decode(errors='replace').strip() or 'unknown'
             told = f'the background tasks of this product are run already, by process {holder}'
             raise ProductError(told) from None
-        self._sign()
-
-    def _sign(self) -> None:
-        os.ftruncate(self._lock, 0)
+        os.ftruncate(descriptor, 0)
         with suppress(OSError):  # a full disk: it is locked, but does not say by whom
-            os.write(self._lock, f'{os.getpid()}\n'.encode())
+            os.write(descriptor, f'{os.getpid()}\n'.encode())
+        return descriptor
+
+    def _let_go(self) -> None:
+        """In a child process."""
+        for descriptor in self._locks:
+            os.close(descriptor)
+        self._locks.clear()
 
     def last_runs(self) -> dict[str, float]:
         """By task, in seconds since the epoch. A file that makes no sense is set aside."""

@@ -31,7 +31,7 @@ def tasks(text: str) -> dict[str, str]:
 
 
 def state_of(folder: Path) -> Path:
-    return next((folder / 'state/apiphant').iterdir())
+    return next(path for path in (folder / 'state/apiphant').iterdir() if path.is_dir())
 
 
 def times(what: str, *programs: Program) -> list[float]:

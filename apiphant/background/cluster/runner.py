@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -22,9 +21,10 @@ from ...api.product import Product, ProductError
 from ...words import reason
 from ..heartbeat import TICK, Heartbeat
 from ..on_error import OnError
-from ..run import TaskCaller, flush_lines
+from ..run import AT_LAST, TaskCaller, prepare_process
 from ..scheduler import GRACEFUL_TIMEOUT
 from ..state import RunnerState
+from ..stop import call_on_stop
 from ..tasks import Task, listed
 from . import beat, celery_app, connections, engine, masking, redbeat
 from .beat_process import BeatProcess
@@ -45,7 +45,7 @@ def run(product: Product, tasks: Sequence[Task], on_error: OnError, url: str, ke
     """
     shared = engine.parse(url)
     kept.lock()
-    flush_lines()
+    prepare_process()
     masking.hide(shared.secrets)
     name = celery_app.prefix(product.name)
     caller = TaskCaller(on_error, SharedThrottle(connections.connect(shared.store), name))
@@ -55,9 +55,9 @@ def run(product: Product, tasks: Sequence[Task], on_error: OnError, url: str, ke
     watch = EngineWatch(_checks(shared, f'{name}:written'))
     scheduler = BeatProcess(beat.job(url, product.name, tasks), watch)
     log.info('Running %s on %s', listed(tasks), ' and '.join(map(str, shared.endpoints)))
-    gevent.spawn(_tick, heartbeat, kept, watch)
+    gevent.spawn(_tick, kept, watch)
     status = _work(worker, watch, scheduler, stopped)
-    caller.reports.join(GRACEFUL_TIMEOUT)
+    caller.reports.join(AT_LAST)
     return status
 
 
@@ -73,13 +73,12 @@ def times(product: Product, tasks: Sequence[Task], url: str) -> list[tuple[float
 
 def _stop_on_signals(heartbeat: Heartbeat) -> Event:
     """The event that SIGTERM and SIGINT set."""
-    stopped = Event()
+    stopped, loop = Event(), gevent.get_hub().loop
 
-    def stop(*_: object) -> None:
-        gevent.get_hub().loop.run_callback_threadsafe(stopped.set)
+    def stop() -> None:
+        loop.run_callback_threadsafe(stopped.set)
         heartbeat.leave_after(GRACEFUL_TIMEOUT + TICK)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)  # not gevent's, which waits for a task that never does
+    call_on_stop(stop)
     heartbeat.watch()
     return stopped
 
@@ -96,10 +95,9 @@ def _work(worker: Worker, watch: EngineWatch, scheduler: BeatProcess, stopped: E
     return 0 if is_asked else 1
 
 
-def _tick(heartbeat: Heartbeat, kept: RunnerState, watch: EngineWatch) -> None:
+def _tick(kept: RunnerState, watch: EngineWatch) -> None:
     """Note that the runner is alive while its loop turns and the engine answers."""
     while True:
-        heartbeat.beat()
         if watch.up.is_set():
             kept.tick()
         gevent.sleep(TICK)
