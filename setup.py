@@ -58,9 +58,11 @@ setup(
         'watchdog>=6.0',
     ],
     extras_require={
+        # The upper bounds: background/cluster overrides the methods of Celery's Consumer that hear of lost connections
+        # and of unknown tasks, and RedBeat's maybe_due and decode_definition. Neither is documented to stay.
         'cluster': [
-            'celery>=5.7,<6',
-            'celery-redbeat>=2.4.1,<3',
+            'celery>=5.7,<5.8',
+            'celery-redbeat>=2.4.1,<2.5',
             'packaging',  # kombu's transport for Redis imports it
             'redis>=6.4,<9',
         ],

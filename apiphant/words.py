@@ -29,6 +29,11 @@ def reason(error: BaseException) -> str:
     return _in_a_sentence(lines[0]) if lines else type(error).__name__
 
 
+def sentence(text: str) -> str:
+    """With a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def _in_a_sentence(text: str) -> str:
     return text[:1].lower() + text[1:].rstrip('.')
 

@@ -1,4 +1,4 @@
-"""What @seconds and @cron take and refuse, and what loading a product's tasks tells: imported here, no process is started."""
+"""What @seconds and @cron take and refuse, and what loading a product's tasks tells. No process is started."""
 import sys
 from importlib import import_module
 
@@ -31,7 +31,8 @@ def tasks_of(tmp_path, monkeypatch):
     ('seconds(0.5, timeout=2, jitter=1.5)', Every(0.5, 1.5), 2),
     ('seconds(60, timeout=0.1, jitter=0)', Every(60), 0.1),
     ('cron("30 2 * * *")', Cron('30 2 * * *', 'UTC'), None),
-    ('cron("*/5 8-17 * * mon-fri", timezone="Europe/Berlin", timeout=30, jitter=5)', Cron('*/5 8-17 * * mon-fri', 'Europe/Berlin', 5), 30),
+    ('cron("*/5 8-17 * * mon-fri", timezone="Europe/Berlin", timeout=30, jitter=5)',
+     Cron('*/5 8-17 * * mon-fri', 'Europe/Berlin', 5), 30),
 ])
 def test_taken(tasks_of, decorator, schedule, timeout):
     task = tasks_of(f'@{decorator}\ndef f(): return 7\n')['f']
@@ -40,14 +41,21 @@ def test_taken(tasks_of, decorator, schedule, timeout):
 
 PERIOD, TIMEOUT, JITTER = 'should be a number above 0', 'should be a number above 0', 'should be a number from 0'
 FIELDS = 'should be five fields'
+PERIODS = ('0', '-1', '"60"', 'None', 'True', 'float("nan")', 'float("inf")', '[60]')
+TIMEOUTS = ('0', '-1', '"1"', 'False', 'float("inf")')
+JITTERS = ('-0.1', '"1"', 'None', 'True', 'float("nan")')
+LINES = ('"* * *"', '"* * * * * *"', '""', '30', 'None')
+SENSELESS = ('"61 * * * *"', '"a b c d e"')
+ZONES = ('"Mars/Base"', '""', '"../x"', 'None', '7')
 
 
 @pytest.mark.parametrize(('decorator', 'why'), [
-    *((f'seconds({value})', f'seconds\\(.*\\) {PERIOD}') for value in ('0', '-1', '"60"', 'None', 'True', 'float("nan")', 'float("inf")', '[60]')),
-    *((f'seconds(60, timeout={value})', f'timeout=.* {TIMEOUT}') for value in ('0', '-1', '"1"', 'False', 'float("inf")')),
-    *((f'seconds(60, jitter={value})', f'jitter=.* {JITTER}') for value in ('-0.1', '"1"', 'None', 'True', 'float("nan")')),
-    *((f'cron({value})', f'cron\\(.*\\) {FIELDS}') for value in ('"61 * * * *"', '"* * *"', '"* * * * * *"', '""', '30', 'None', '"a b c d e"')),
-    *((f'cron("* * * * *", timezone={value})', 'is no zone') for value in ('"Mars/Base"', '""', '"../x"', 'None', '7')),
+    *((f'seconds({value})', f'seconds\\(.*\\) {PERIOD}') for value in PERIODS),
+    *((f'seconds(60, timeout={value})', f'timeout=.* {TIMEOUT}') for value in TIMEOUTS),
+    *((f'seconds(60, jitter={value})', f'jitter=.* {JITTER}') for value in JITTERS),
+    *((f'cron({value})', f'cron\\(.*\\) {FIELDS}') for value in LINES),
+    *((f'cron({value})', 'cron\\(.*\\) has the minute .*, which makes no sense') for value in SENSELESS),
+    *((f'cron("* * * * *", timezone={value})', 'is no zone') for value in ZONES),
     ('cron("* * * * *", timeout=0)', TIMEOUT),
     ('cron("* * * * *", jitter=-1)', JITTER),
 ])
@@ -80,7 +88,8 @@ def product_with(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'path', sys.path.copy())
 
     def make(files):
-        return product.find(write_tree(tmp_path / 'plant', {f'api/{name}': text for name, text in {'v0/x.py': '', **files}.items()}))
+        tree = {f'api/{name}': text for name, text in {'v0/x.py': '', **files}.items()}
+        return product.find(write_tree(tmp_path / 'plant', tree))
     yield make
     for name in [name for name in sys.modules if name.partition('.')[0] == 'plant']:
         del sys.modules[name]
@@ -94,12 +103,15 @@ def test_loaded(product_with):
 
 
 def test_loaded_without_on_error(product_with):
-    assert load(product_with({'background/__init__.py': 'from . import more\n', 'background/more.py': f'{HEAD}@seconds(60)\ndef water(): pass\n'})) is None
+    more = f'{HEAD}@seconds(60)\ndef water(): pass\n'
+    files = {'background/__init__.py': 'from . import more\n', 'background/more.py': more}
+    assert load(product_with(files)) is None
 
 
 @pytest.mark.parametrize(('files', 'said'), [
     ({}, r'^plant has no background tasks: there is no .*/plant/api/background\.py$'),
-    ({'background.py': ''}, '^plant has no background tasks: nothing in plant.api.background is decorated with @seconds or @cron$'),
+    ({'background.py': ''},
+     '^plant has no background tasks: nothing in plant.api.background is decorated with @seconds or @cron$'),
 ])
 def test_nothing_to_load(product_with, files, said):
     with pytest.raises(ProductError, match=said) as caught:
@@ -108,7 +120,11 @@ def test_nothing_to_load(product_with, files, said):
 
 
 @pytest.mark.parametrize(('text', 'kind'), [
-    ('import plant.not_there', ModuleNotFoundError), ('1 / 0', ZeroDivisionError), ('raise SystemExit(3)', SystemExit), ('def', SyntaxError)])
+    ('import plant.not_there', ModuleNotFoundError),
+    ('1 / 0', ZeroDivisionError),
+    ('raise SystemExit(3)', SystemExit),
+    ('def', SyntaxError),
+])
 def test_broken(product_with, text, kind):
     with pytest.raises(BrokenProduct) as caught:
         load(product_with({'background.py': text}))

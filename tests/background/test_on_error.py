@@ -1,9 +1,9 @@
-"""How the product's on_error is called."""
+"""How the product's on_error is called, and how often."""
 import logging
 
 import pytest
 
-from apiphant.background.on_error import report
+from apiphant.background.on_error import MOST, Throttle, report
 
 
 class Unreadable:
@@ -33,7 +33,48 @@ def test_what_it_gets(caplog, make, expected):
     assert caplog.messages == ['on_error: OK.']
 
 
-def test_failing(caplog):
-    report(lambda error: 1 / 0, 'text', 'task', 1)
+@pytest.mark.parametrize('error', [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+def test_failing(caplog, error):
+    def on_error(text):
+        raise error
+    report(on_error, 'text', 'task', 1)
     assert caplog.messages == ['on_error failed:']
-    assert caplog.records[0].exc_info[0] is ZeroDivisionError
+    assert caplog.records[0].exc_info[0] is error
+
+
+def test_throttle():
+    throttle, key = Throttle(), 'KeyError: 1'
+    assert throttle.count(key, 0) == 1
+    assert [throttle.count(key, now) for now in range(1, 60)] == [0] * 59
+    assert throttle.count('KeyError: 2', 30) == 1
+    assert throttle.count(key, 60) == 60
+    assert throttle.count(key, 200) == 1
+
+
+def test_throttle_forgets():
+    throttle = Throttle()
+    for number in range(MOST + 10):
+        assert throttle.count(str(number), 0) == 1
+    assert throttle.count('0', 1) == 1
+    assert throttle.count(str(MOST), 1) == 0
+
+
+def test_throttle_forgets_counts():
+    throttle, key = Throttle(), 'KeyError: 1'
+    assert [throttle.count(key, now) for now in (0, 1, 2)] == [1, 0, 0]
+    for number in range(MOST):
+        throttle.count(str(number), 3)
+    assert throttle.count(key, 4) == 1
+
+
+def test_throttle_forgets_the_oldest():
+    """By when it was told last, not first; but none before there are too many."""
+    throttle, key = Throttle(), 'KeyError: 1'
+    assert throttle.count(key, 0) == 1
+    for number in range(MOST - 1):
+        throttle.count(str(number), 1)
+    assert throttle.count(key, 59) == 0
+    assert throttle.count(key, 60) == 2
+    assert throttle.count('one more', 60) == 1
+    assert throttle.count(key, 61) == 0
+    assert throttle.count('0', 61) == 1

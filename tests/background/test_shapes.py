@@ -3,9 +3,9 @@ import re
 
 import pytest
 
-from tests.background.test_commands import background, tasks
 from tests.kit.running import run_cli
 from tests.kit.shop import handler, reads, shop_with
+from tests.kit.tasks import background, tasks
 
 pytestmark = pytest.mark.once
 
@@ -239,7 +239,7 @@ ON_ERROR = '\n\ndef on_error(text): print("TOLD", text.splitlines()[-1], flush=T
 def test_gives_what_never_runs(tmp_path, source, kind):
     """Where that can be seen only when it has been called."""
     with background(tmp_path, {**tasks(IMPORTS + source + ON_ERROR), **LIB}) as runner:
-        runner.wait_for_line(f'TOLD .*Unfinished: it gave {kind}, whose body never runs')
+        runner.wait_for_line(f'TOLD .*Unfinished: it returned {kind}, whose body never runs')
     assert 'OK' not in runner.text.replace('on_error: OK', '')
     assert 'never awaited' not in runner.text
 
@@ -252,8 +252,11 @@ def test_leap_day_is_a_date(tmp_path):
 
 # In dev
 
-LIST = reads('[task.name + " " + str(task.schedule) for task in tasks()]', 'from apiphant.tasks import tasks')
-ALIVE = reads('sum(1 for held in gc.get_objects() if type(held) is Task)', 'import gc', 'from apiphant.tasks import Task')
+LIST = reads(
+    '[task.name + " " + str(task.schedule) for task in tasks()]', 'from apiphant.background.tasks import tasks')
+ALIVE = reads(
+    'sum(1 for held in gc.get_objects() if type(held) is Task)', 'import gc',
+    'from apiphant.background.tasks import Task')
 HEAD = 'from apiphant.background import seconds\nfrom shop.lib.decorators import retry\n'
 TASK = '\n@seconds(%d)\n@retry\ndef %s(): pass\n'
 BACKGROUND = HEAD + 'import shop.lib.more\n'

@@ -1,4 +1,7 @@
-"""Background tasks spread over many machines. `app` is for `celery -A apiphant.background.cluster inspect active`."""
+"""Background tasks spread over many machines.
+
+`app` is for `celery -A apiphant.background.cluster inspect active`.
+"""
 from __future__ import annotations
 
 import os
@@ -12,7 +15,7 @@ def __getattr__(name: str) -> Any:
     from .celery_app import make_app  # noqa: PLC0415
     from .engine import parse  # noqa: PLC0415
     try:
-        url, product = (os.environ[name] for name in ('APIPHANT_ENGINE', 'APIPHANT_PRODUCT'))
+        url, product = os.environ['APIPHANT_ENGINE'], os.environ['APIPHANT_PRODUCT']
     except KeyError as error:
         raise ProductError(
             f'the variable {error} is not set: the engine in APIPHANT_ENGINE, the name of the product in APIPHANT_PRODUCT') from None

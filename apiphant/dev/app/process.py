@@ -23,11 +23,12 @@ from ... import logs
 from ...api import product
 from ...api.application import Application
 from ...api.request import convert
-from ...background.run import run_once
+from ...background.run import NoTask, run_named
 from ...background.tasks import tasks
 from ...http.acceptor import Acceptor
 from ...http.connection import Settings
 from ...threads import leave_with_lifeline
+from ...words import sentence
 from ..control import Channel
 from ..reload import side_effects
 from ..reload.reloader import Reloader
@@ -119,7 +120,9 @@ class AppProcess:
         try:
             text, is_failed = QUESTIONS[message['what']](self, message), False
         except NoTask as error:
-            text, is_failed = str(error), True
+            text, is_failed = sentence(str(error)), True
+        except TaskFailed:
+            text, is_failed = '', True
         except BaseException as error:
             text, is_failed = logs.format_error(error), True
         self._channel.send(answer=message['ask'], text=text, failed=is_failed)
@@ -132,12 +135,9 @@ class AppProcess:
 
     def _run_task(self, message: dict[str, Any]) -> str:
         """Its log lines tell how it went."""
-        named = {task.name: task for task in tasks()}
-        if message['name'] not in named:
-            raise NoTask(f'There is no task {message["name"]!r}; there are: {", ".join(named) or "none"}')
         module = sys.modules.get(f'{self._product.name}.api.background')
-        if not run_once(named[message['name']], getattr(module, 'on_error', None)):
-            raise NoTask('')
+        if not run_named(message['name'], getattr(module, 'on_error', None)):
+            raise TaskFailed
         return ''
 
     def _set_level(self, message: dict[str, Any]) -> str:
@@ -164,8 +164,8 @@ class AppProcess:
             self._ask_restart(changed)
 
 
-class NoTask(Exception):
-    """A task could not be run, or failed; the text says what the log does not."""
+class TaskFailed(Exception):
+    """A task was run and failed; the log says why."""
 
 
 QUESTIONS: dict[str, Callable[[AppProcess, dict[str, Any]], str]] = {
