@@ -96,15 +96,24 @@ class Session:
 
     def save(self, what: Save) -> str:
         """Keep a call and its answer in the product's tests; what was done, in words. Raises BadLine."""
-        from ..source import literals, record  # noqa: PLC0415  # they take 20 ms
+        from ..source.literals import CannotRecord  # noqa: PLC0415  # these take 20 ms
+        from ..source.record import record  # noqa: PLC0415
+        from ..source.tested import Answered  # noqa: PLC0415
         path, call = self.product.api / 'test.py', what.call
+        answered = Answered(call.target, call.action, call.request, what.status, what.answer, call.version)
         try:
-            is_replaced = record.record(path, call.target, call.action, call.request, what.status, what.answer, version=call.version)
-        except (literals.CannotRecord, OSError) as error:
+            is_replaced = record(path, answered)
+        except (CannotRecord, OSError) as error:
             raise BadLine(f'not saved: {error}') from None
+        place = path.relative_to(self.product.path.parent)
+        return f'Replaced in {place}' if is_replaced else f'Added to {place}{self._for_another_place()}'
+
+    def _for_another_place(self) -> str:
+        """Said where a test would not call this app unless its file says so."""
         place = self.address.reachable
-        hint = '' if is_replaced or str(place) == address.DEFAULT else f'; it is for {address.DEFAULT}, unless config.update(...) there names {place}'
-        return f'{"Replaced in" if is_replaced else "Added to"} {path.relative_to(self.product.path.parent)}{hint}'
+        if str(place) == address.DEFAULT:
+            return ''
+        return f'; it is for {address.DEFAULT}, unless config.update(...) there names {place}'
 
     def describe(self, version: str, target: str) -> Mapping[str, Description]:
         """What the actions of a target take, by its source as it is now."""

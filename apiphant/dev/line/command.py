@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 from ...api.actions import ACTIONS
-from ..source.fields import Description, hint
+from ..source.field_call import hint
+from ..source.fields import Description
 from .bad_text import BadText
 from .effect import Ask, Call, Do, Edit, Effect, Open, Save, Show, Use, Watch
 from .output import split, split_python

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from ...api.actions import ACTIONS
-from ..source.fields import Field, hint
+from ..source.field_call import Field, hint
 from .bad_text import BadText
 from .command import COMMANDS, LEVELS, State
 from .output import split
