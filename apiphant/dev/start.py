@@ -1,16 +1,20 @@
-"""`apiphant dev`: the choice of how lines come: from a terminal, a pipe, `-c`, or not at all."""
+"""`apiphant dev`: the choice of how lines come: from a terminal, a pipe, `-c`, or not at all.
+
+The console is imported only where there is a terminal, since prompt_toolkit takes 0.2 s.
+"""
 from __future__ import annotations
 
 import signal
 import sys
 import threading
+from io import TextIOWrapper
 
 from .. import address
 from ..address import Address
 from ..api import product
 from .console import script
-from .console.session import _take_any_text, started
-from .gate import Stream
+from .console.session import Session, started
+from .gate import StreamOut
 
 
 def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool, poll: float | None, plain: bool) -> int:
@@ -18,19 +22,20 @@ def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool,
 
     Raises ProductError, AddressError.
     """
-    found = product.find(path)
+    served = product.find(path)
     _take_any_text()
     with address.listen(place) as listener:
-        if no_console:
-            with started(found, listener, Stream(sys.stderr), poll) as session:
-                Stream(sys.stderr).say(f'Serving {found.name} on {session.address.url}')
-                _wait_for_signal()
-            return 0
-        if lines is None and sys.stdin.isatty() and sys.stdout.isatty():
-            from .console import console  # noqa: PLC0415  # prompt_toolkit takes 0.2 s
-            return console.run(found, listener, poll=poll, is_plain=plain)
-        with started(found, listener, Stream(sys.stderr), poll) as session:
-            return script.run(session, sys.stdin if lines is None else lines)
+        if not no_console and lines is None and sys.stdin.isatty() and sys.stdout.isatty():
+            from .console import console  # noqa: PLC0415
+            return console.run(served, listener, poll=poll, is_plain=plain)
+        with started(served, listener, StreamOut(sys.stderr), poll) as session:
+            return _wait(session) if no_console else script.run(session, sys.stdin if lines is None else lines)
+
+
+def _wait(session: Session) -> int:
+    StreamOut(sys.stderr).say(f'Serving {session.product.name} on {session.address.url}')
+    _wait_for_signal()
+    return 0
 
 
 def _wait_for_signal() -> None:
@@ -38,3 +43,15 @@ def _wait_for_signal() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stopped.set())
     stopped.wait()
+
+
+def _take_any_text() -> None:
+    """What the standard streams cannot decode or encode is no error: it is kept when read, and escaped when written."""
+    _set_errors(sys.stdin, 'surrogateescape')
+    _set_errors(sys.stdout, 'backslashreplace')
+    _set_errors(sys.stderr, 'backslashreplace')
+
+
+def _set_errors(stream: object, errors: str) -> None:
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors=errors)
