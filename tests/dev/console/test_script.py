@@ -30,7 +30,7 @@ def create(request):
     return {'x': 1 / 0}
 """,
     'shop/api/v0/raw.py': """
-from apiphant.app import raw_response
+from apiphant.server import raw_response
 
 @raw_response
 def read(request, start_response):
