@@ -52,7 +52,7 @@ setup(
         'httptools>=0.6.4',
         'msgspec>=0.19',
         'packaging',  # gunicorn's gevent worker imports it and does not say so
-        'prompt_toolkit>=3.0.50',
+        'prompt_toolkit>=3.0.50,<3.1',  # see Output in apiphant/dev/console/prompt.py
         'pygments>=2.18',
         'requests>=2.31',
         'tzdata',  # zones, where the system has none

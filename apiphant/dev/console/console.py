@@ -5,7 +5,8 @@ import os
 import socket
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any
@@ -18,13 +19,15 @@ from ..line.effect import Ask, Call, Do, Edit, Open, Save, Show, Watch
 from ..line.values import shortened
 from . import editor, highlight, shell, table
 from .advice import LineAdvice
+from .dumb_prompt import DumbReader
 from .failure import failed
 from .history import history_file
-from .prompt import DumbReader, Reader
+from .interrupts import Interrupts
+from .prompt import Reader
 from .reply import CallError
 from .screen import Screen
 from .session import Session, started
-from .terminal import interrupts, terminal_kept
+from .terminal import terminal_kept
 from .watching import Watching
 
 LONG = 80  # characters of a name in a message
@@ -42,7 +45,7 @@ def run(product: Product, listener: socket.socket, *, poll: float | None, is_pla
         if screen.is_colour and (name := highlight.unknown_style()):
             screen.say(f'APIPHANT_STYLE is {name}, which is no style that pygments knows.')
         read = _reader(console, is_plain=is_plain)
-        with interrupts(session):
+        with console.interrupts.handled():
             console.run(read)
     return 0
 
@@ -51,7 +54,7 @@ def _reader(console: Console, *, is_plain: bool) -> Read:
     product, screen = console.session.product, console.screen
     prompt, advice = f'{product.name}> ', LineAdvice(console)
     if os.environ.get('TERM') == 'dumb':
-        return DumbReader(prompt, advice).read
+        return DumbReader(prompt, advice, console.interrupts).read
     is_plain = is_plain or bool(os.environ.get('NO_COLOR'))
     return Reader(prompt, advice, screen, history_file(product, screen), is_plain=is_plain).read
 
@@ -62,6 +65,7 @@ class Console:
     def __init__(self, session: Session, screen: Screen) -> None:
         self.session = session
         self.screen = screen
+        self.interrupts = Interrupts(lambda: session.supervisor.is_lent)
         self.earlier: dict[str, list[str]] = defaultdict(list)
         self.served = 0  # calls of others when the prompt came last
         self._next = ''  # what the next line begins as
@@ -84,7 +88,8 @@ class Console:
     def execute(self, line: str) -> bool:
         """Do what a line says. Returns False if that is to leave. Whatever goes wrong is one line of text."""
         try:
-            return self._execute(line)
+            with self.interrupts.allowed():
+                return self._execute(line)
         except (BadLine, CallError) as error:
             if str(error):
                 self.screen.say(str(error))
@@ -155,7 +160,8 @@ class Console:
             self.screen.show(f'{gate.shown(text)}\n')
 
     def _pipe(self, command: str, data: bytes) -> None:
-        status = shell.feed(command, data)
+        with self.screen.given_away():
+            status = shell.feed(command, data)
         if status:
             self.screen.say(f'{command}: exit status {status}')
 
@@ -169,13 +175,22 @@ class Console:
 
     def _edit(self, effect: Edit) -> None:
         """What comes of it is the next line to be typed: it does not run by itself."""
-        self._next = editor.edit_text(effect.text)
+        with self._given_to_editor():
+            self._next = editor.edit_text(effect.text)
 
     def _open(self, effect: Open) -> None:
         place = (effect.path, effect.line) if effect.path else self.screen.painter.last_place
         if not place:
             raise BadLine('open what? There was no traceback yet: open api/v0/echo.py')
-        editor.open_file(self._find(place[0]), place[1])
+        path = self._find(place[0])
+        with self._given_to_editor():
+            editor.open_file(path, place[1])
+
+    @contextmanager
+    def _given_to_editor(self) -> Iterator[None]:
+        """The terminal, and its Ctrl-C."""
+        with self.screen.given_away(), self.interrupts.held():
+            yield
 
     def _find(self, name: str) -> Path:
         """A file by its path in the product, beside it, or anywhere."""

@@ -1,4 +1,4 @@
-"""The terminal's settings, and its Ctrl-C."""
+"""The terminal's settings."""
 from __future__ import annotations
 
 import os
@@ -6,20 +6,9 @@ import signal
 import sys
 import termios
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
-
-from .session import Session
-from .signals import handled
-
-
-def interrupts(session: Session) -> AbstractContextManager[None]:
-    """Ctrl-C goes to everybody in the terminal; while a debugger has it, it is the debugger's."""
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if not session.supervisor.is_lent:
-            raise KeyboardInterrupt
-    return handled(interrupt, signal.SIGINT)
 
 
 @contextmanager
