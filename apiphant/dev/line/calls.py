@@ -1,17 +1,20 @@
 """Lines that make a call, or do something with the last one."""
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import replace
 from difflib import get_close_matches
 from urllib.parse import quote
 
+from ...api.actions import ACTIONS
 from .context import BadLine, Context, first_word
 from .effect import Call, Edit, Save, Show
 from .request import parse
 from .route_index import Routes
 from .values import json_text
 
+PATH = re.compile(rf'/api/(?P<version>v\d+)/(?P<target>[^\s=]+)/(?P<action>{"|".join(ACTIONS)})')
 NEAR = 1000  # targets that may have been meant
 
 
@@ -23,7 +26,26 @@ def call(action: str, rest: str, context: Context) -> Call:
         raise BadLine(f'a target comes before the request: {action} echo {target}')
     if not target.isprintable():
         raise BadLine(f'{target!r} is no target')
-    return Call(context.version, target.strip('/'), action, parse(text, context.last(text)))
+    version, target = _version_and_target(action, target, context)
+    return Call(version, target, action, parse(text, context.last(text)))
+
+
+def _version_and_target(action: str, target: str, context: Context) -> tuple[str, str]:
+    path = PATH.fullmatch(target)
+    if not path:
+        return context.version, target.strip('/')
+    if path['action'] != action:
+        raise BadLine(f'{target} is a {path["action"]}, not a {action}')
+    return path['version'], path['target']
+
+
+def call_of_path(line: str, context: Context) -> Call:
+    """A line that begins with a path, as `routes` prints them."""
+    word, rest = first_word(line)
+    path = PATH.fullmatch(word)
+    if not path:
+        raise BadLine(f'{word!r} is no path of an action, like /api/v0/echo/read')
+    return call(path['action'], f'{word} {rest}', context)
 
 
 def suggestion(missed: Call, routes: Routes) -> str:

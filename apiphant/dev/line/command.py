@@ -45,6 +45,8 @@ def _effect(text: str, context: Context) -> Effect:
     word, rest = first_word(text)
     if not word:
         return None
+    if word.startswith('/api/'):
+        return calls.call_of_path(text, context)
     if word not in COMMANDS:
         _refuse(word)
     command = COMMANDS[word]

@@ -13,13 +13,13 @@ from .bad_text import BadText
 from .command import COMMANDS, LEVELS, TABLE
 from .context import Context
 from .output import split
-from .request import is_unfinished
+from .request import is_key, is_unfinished
 
 MANY = 30  # targets, above which they are offered by segments
 MOST = 200  # candidates
 KEY = re.compile(r'(?:^|\s)(?P<key>[\w.\[\]-]*)$')
 VALUE = re.compile(r'(?:^|\s)(?P<key>[\w.\[\]-]++)(?P<kind>:?=)(?P<value>[^\s]*)$')
-PLAIN = re.compile(r'[^\s"\'@$_]\S*')
+PLAIN = re.compile(r'[^\s"\'@$_|][^\s|]*')
 GIVEN = re.compile(r'(?:^|\s)([\w.-]+):?=')
 GIVEN_JSON = re.compile(r'"([\w.-]+)"\s*:')
 NUMBER = re.compile(r'-?(?:0|[1-9][0-9]*)')
@@ -121,7 +121,8 @@ def _of_items(request: str, fields: Sequence[Field], earlier: Mapping[str, Seque
     if not key:
         return []
     given = set(GIVEN.findall(request))
-    return _matching(((_begun(field), hint(field)) for field in fields if field.name not in given), key['key'])
+    offered = [field for field in fields if field.name not in given and is_key(field.name)]
+    return _matching(((_begun(field), hint(field)) for field in offered), key['key'])
 
 
 def _begun(field: Field) -> str:
@@ -145,6 +146,6 @@ def _of_json(request: str, fields: Sequence[Field]) -> list[Candidate]:
     prefix = name['quote'] + name['key']
     offered = [field for field in fields if '.' not in field.name and field.name not in given]
     return [
-        Candidate(f'"{field.name}": ', len(prefix), hint(field))
+        Candidate(f'{json.dumps(field.name, ensure_ascii=False)}: ', len(prefix), hint(field))
         for field in offered if field.name.startswith(name['key'])
     ]

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isinf
 from typing import Any, NoReturn
 
 from .bad_text import BadText, Needs
@@ -46,6 +47,10 @@ Reader = Callable[[str, int, Sources], tuple[Any, int]]  # the value at a place 
 
 class Foreign(Exception):
     """Something that is no JSON begins a value."""
+
+
+class TooLarge(ValueError):
+    """A number that Python takes for infinite."""
 
 
 def read_reply(text: str, start: int, sources: Sources) -> tuple[Any, int]:
@@ -92,13 +97,21 @@ def _stumble(name: str) -> NoReturn:
     raise Foreign
 
 
-PLAIN = json.JSONDecoder(parse_constant=_stumble)
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise TooLarge
+    return number
+
+
+PLAIN = json.JSONDecoder(parse_constant=_stumble, parse_float=_finite)
 
 
 def _read_with_paths(text: str, start: int, sources: Sources) -> tuple[Any, int]:
     foreign, end = _foreign(text, start)
     waiting = iter(foreign)
-    decoder = json.JSONDecoder(parse_constant=lambda name: _foreign_value(text, next(waiting), sources))
+    decoder = json.JSONDecoder(
+        parse_constant=lambda name: _foreign_value(text, next(waiting), sources), parse_float=_finite)
     try:
         value, used = decoder.raw_decode(_replaced(text, start, end, foreign))
     except json.JSONDecodeError as error:
@@ -162,5 +175,7 @@ def _needs(text: str, start: int, position: int, message: str) -> Needs:
 
 
 def _unreadable(text: str, start: int, error: ValueError | RecursionError) -> BadText:
-    reason = 'it is nested too deep' if isinstance(error, RecursionError) else 'a number in it is too long'
-    return BadText(f'bad JSON: {reason}', start, text)
+    if isinstance(error, RecursionError):
+        return BadText('bad JSON: it is nested too deep', start, text)
+    how = 'large' if isinstance(error, TooLarge) else 'long'
+    return BadText(f'bad JSON: a number in it is too {how}', start, text)

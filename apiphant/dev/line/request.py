@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from .bad_text import BadText, Needs
 from .json_with_paths import CUT_OFF_NUMBER, TEXT, Reader, Sources, read_json, read_reply, refuse_path
-from .keys import UNKNOWN, Tree, put
+from .keys import KEY, UNKNOWN, Tree, put
 from .paths import ESCAPED, PATH, NoValue, look_up
 from .values import described, shortened
 
@@ -29,6 +29,7 @@ __all__ = ['BadText', 'is_unfinished', 'parse', 'problem']
 SPACE = re.compile(r'\s*+')
 ITEM = re.compile(r'(?P<key>[^\s=:{}"\']++)(?P<kind>:?=)')
 HALF_ITEM = re.compile(r'[^\s=:{}"\']++:?\Z')
+MOST = 64 * 2 ** 20  # bytes of a file
 ALMOST_PATH = re.compile(r'[$_][.\[]\S*+')
 
 
@@ -37,7 +38,11 @@ def _unknown(name: str) -> Any:
 
 
 def _read_file(name: str) -> str:
-    return Path(name).expanduser().read_bytes().decode()
+    with Path(name).expanduser().open('rb') as file:
+        content = file.read(MOST + 1)
+    if len(content) > MOST:
+        raise NoValue(f'{name} has more than {MOST // 2 ** 20} MB, which is too much for a request')
+    return content.decode()
 
 
 def parse(text: str, last: Any = None, read_file: Callable[[str], str] = _read_file) -> dict[str, Any]:
@@ -58,6 +63,11 @@ def is_unfinished(text: str) -> bool:
     """Whether more lines may complete the text: a bracket or a quote is open. A text that is wrong is finished."""
     error = _mistake(text, Sources(_unknown, _unknown, _unknown))
     return error is not None and error.needs == 'lines'
+
+
+def is_key(name: str) -> bool:
+    """Whether an item can begin with it."""
+    return name.isprintable() and ITEM.fullmatch(f'{name}=') is not None and KEY.fullmatch(name) is not None
 
 
 def _mistake(text: str, sources: Sources) -> BadText | None:
@@ -151,8 +161,12 @@ def _plain_text(text: str, start: int) -> tuple[str, int]:
         raise BadText(f'a quote is not closed: {shortened(text[start:start + 200])}', start, text, 'lines')
     if match['double'] is not None:
         return ESCAPED.sub(r'\1', match['double']), match.end()
-    text = match['bare'] if match['single'] is None else match['single']
-    return text, match.end()
+    if match['single'] is not None:
+        return match['single'], match.end()
+    if '|' in match['bare']:
+        bar = text.index('|', start)
+        raise BadText('a space before | makes it a pipe, quotes make it text', bar, text)
+    return match['bare'], match.end()
 
 
 def _file(text: str, start: int, read: Callable[[str], Any]) -> tuple[Any, int]:

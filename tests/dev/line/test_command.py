@@ -418,3 +418,23 @@ def test_help_is_whole() -> None:
         'read shop/items\n  Some items.\n  \n  In order of age.\n    number  int, required\n    where   default \'Berlin\'\n    x', is_table=True)
     assert interpret('help tasks', STATE) == Show('tasks\n  the background tasks', is_table=True)
     assert interpret('help use', STATE) == Show('use VERSION\n  call this version from now on', is_table=True)
+
+
+@pytest.mark.parametrize(('line', 'expected'), [
+    ('read /api/v1/echo/read a=1', Call('v1', 'echo', 'read', {'a': '1'})),
+    ('/api/v0/shop/items/create {"a": 1} | jq .', Call('v0', 'shop/items', 'create', {'a': 1}, 'jq .')),
+    ('/api/v10/echo/read', Call('v10', 'echo', 'read')),
+    ('read /echo', Call('v0', 'echo', 'read')),
+    ('read api/v0/x', Call('v0', 'api/v0/x', 'read')),
+])
+def test_path_as_routes_prints_it(line: str, expected: Call) -> None:
+    assert interpret(line, STATE) == expected
+
+
+@pytest.mark.parametrize(('line', 'why'), [
+    ('create /api/v1/echo/read', '/api/v1/echo/read is a read, not a create'),
+    ('/api/v1/echo', "'/api/v1/echo' is no path of an action, like /api/v0/echo/read"),
+    ('/', "'/' is no action and no command; try help"),
+])
+def test_path_that_is_none(line: str, why: str) -> None:
+    assert refusal(line) == why

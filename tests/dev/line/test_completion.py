@@ -1,6 +1,7 @@
 """What may come next on a line."""
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -285,3 +286,11 @@ def test_topics_in_order() -> None:
 def test_topics_without_end() -> None:
     state = Context('v0', Routes([f'/api/v0/folder{number}/x/read' for number in range(2 * MOST)]))
     assert len(words('help ', state)) == MOST
+
+
+def test_keys_that_cannot_be_typed() -> None:
+    """Not as items; in JSON any name can be."""
+    source = "def read(request):\n    return [request['plain'], request['two words'], request['a=b'], request['c:d'], request['e[f'], request['\"'], request['é']]\n"
+    context = Context('v0', Routes(['/api/v0/echo/read']), describe=lambda version, target: describe(source))
+    assert words('read echo ', context) == ['plain=', 'é=']
+    assert words('read echo {', context) == [f'{json.dumps(name)}: ' for name in ('plain', 'two words', 'a=b', 'c:d', 'e[f', '"')] + ['"é": ']
