@@ -3,14 +3,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ...api.actions import ACTIONS
 from ...words import count
-from ..line import output
-from ..line.bad_text import BadText
 from ..line.command import may_be_kept
 from ..line.completion import Candidate, complete
-from ..line.context import first_word
-from ..line.request import is_unfinished, problem
+from ..line.lines import is_open, lines_of, request_in
+from ..line.request import problem
 from . import table
 from .session import Session
 
@@ -50,15 +47,18 @@ class LineAdvice:
         self._session = console.session
 
     def complete(self, text: str) -> list[Candidate]:
-        return complete(text, self._session.context, self._console.earlier)
+        return complete(_last_of(text), self._session.context, self._console.earlier)
 
     def problem(self, text: str) -> tuple[str, int] | None:
-        request, start = _request_in(text)
-        mistake = problem(request, self._session.context.last(request))
-        return (mistake.text, start + mistake.position) if mistake else None
+        for place, line in lines_of(text):
+            request, start = request_in(line)
+            mistake = problem(request, self._session.context.last(request))
+            if mistake:
+                return mistake.text, place + start + mistake.position
+        return None
 
     def is_unfinished(self, text: str) -> bool:
-        return is_unfinished(_request_in(text)[0])
+        return is_open(_last_of(text))
 
     def may_be_kept(self, text: str) -> bool:
         return may_be_kept(text)
@@ -79,14 +79,6 @@ class LineAdvice:
         return table.joined(parts, DISPENSABLE, columns)
 
 
-def _request_in(text: str) -> tuple[str, int]:
-    """The request in a line, without what its answer goes to, and where it begins; '' if there is none."""
-    try:
-        line = output.split(text)[0].rstrip()
-    except BadText:
-        return '', 0
-    word, rest = first_word(line)
-    if word == 'watch':
-        word, rest = first_word(rest)
-    request = first_word(rest)[1] if word in ACTIONS else ''
-    return request, len(line) - len(request)
+def _last_of(text: str) -> str:
+    *_, (_, line) = lines_of(text)
+    return line

@@ -16,6 +16,7 @@ from .. import gate
 from ..line.command import may_be_kept
 from ..line.context import BadLine
 from ..line.effect import Ask, Call, Do, Edit, Open, Save, Show, Watch
+from ..line.lines import lines_of
 from ..line.values import shortened
 from . import editor, highlight, shell, table
 from .advice import LineAdvice
@@ -85,27 +86,28 @@ class Console:
             except EOFError:
                 return
 
-    def execute(self, line: str) -> bool:
-        """Do what a line says. Returns False if that is to leave. Whatever goes wrong is one line of text."""
+    def execute(self, text: str) -> bool:
+        """Do what lines say. Returns False if one is to leave. Whatever goes wrong is one line of text."""
         try:
             with self.interrupts.allowed():
-                return self._execute(line)
-        except (BadLine, CallError) as error:
-            if str(error):
-                self.screen.say(str(error))
-        except Exception as error:
-            self.screen.say(failed(line, error))
+                return all(self._execute(line) for _, line in lines_of(text))
         except KeyboardInterrupt:
             self.session.supervisor.interrupt()
             self.screen.say('\nCancelled.')
         return True
 
     def _execute(self, line: str) -> bool:
-        effect = self.session.interpret(line)
-        if effect == Do('quit'):
-            return False
-        if handle := EFFECTS.get(type(effect)):
-            handle(self, effect)
+        try:
+            effect = self.session.interpret(line)
+            if effect == Do('quit'):
+                return False
+            if handle := EFFECTS.get(type(effect)):
+                handle(self, effect)
+        except (BadLine, CallError) as error:
+            if str(error):
+                self.screen.say(str(error))
+        except Exception as error:
+            self.screen.say(failed(line, error))
         return True
 
     # Calls
@@ -116,7 +118,7 @@ class Console:
         self._remember(call.request)
         if call.output:
             self.screen.show(highlight.status(reply, self.screen.is_colour) + '\n')
-            self._pipe(call.output, reply.body + b'\n')
+            self._pipe(call.output, reply.body)
         else:
             self.screen.show(highlight.reply(reply, self.screen.is_colour) + '\n')
         if hint := self.session.suggestion(call, reply):
@@ -162,6 +164,7 @@ class Console:
     def _pipe(self, command: str, data: bytes) -> None:
         with self.screen.given_away():
             status = shell.feed(command, data)
+            self.screen.begin_line()
         if status:
             self.screen.say(f'{command}: exit status {status}')
 
@@ -175,6 +178,7 @@ class Console:
 
     def _edit(self, effect: Edit) -> None:
         """What comes of it is the next line to be typed: it does not run by itself."""
+        self._next = effect.text  # also where there is no editor
         with self._given_to_editor():
             self._next = editor.edit_text(effect.text)
 

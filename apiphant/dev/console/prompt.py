@@ -6,9 +6,11 @@ import signal
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from itertools import groupby
 from types import FrameType
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
@@ -16,6 +18,8 @@ from prompt_toolkit.filters import has_focus
 from prompt_toolkit.history import FileHistory, InMemoryHistory
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.key_processor import KeyPress
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout.screen import Char
 from prompt_toolkit.lexers import Lexer, PygmentsLexer
 from prompt_toolkit.output.color_depth import ColorDepth
@@ -31,6 +35,7 @@ from .failure import reason
 from .screen import Screen
 from .signals import handled
 
+PASTED = 20  # characters that nobody types at once
 TICK = 1.0  # seconds between two looks at what the toolbar says
 DRAWN = (*range(0x2070), *range(0xd800, 0xe000))  # where all is that the gate does not let pass
 MENU = 6  # lines kept free for the completion menu
@@ -74,6 +79,23 @@ class Input(Vt100Input):
     def cooked_mode(self) -> AbstractContextManager[None]:
         """The terminal as programs expect it: only for those."""
         return nullcontext() if self._screen.is_free.is_set() else super().cooked_mode()
+
+    def read_keys(self) -> list[KeyPress]:
+        """Many characters at once are a paste, also where the terminal does not say so: each alone would take 1 ms."""
+        keys: list[KeyPress] = []
+        for is_text, group in groupby(super().read_keys(), _is_text):
+            presses = list(group)
+            is_paste = is_text and len(presses) >= PASTED
+            keys += [_paste(presses)] if is_paste else presses
+        return keys
+
+
+def _is_text(press: KeyPress) -> bool:
+    return not isinstance(press.key, Keys) and press.key.isprintable()
+
+
+def _paste(presses: Iterable[KeyPress]) -> KeyPress:
+    return KeyPress(Keys.BracketedPaste, ''.join(press.data for press in presses))
 
 
 class Reader:
@@ -177,7 +199,9 @@ def _bindings(advice: Advice) -> KeyBindings:
     @bindings.add('enter', filter=has_focus(DEFAULT_BUFFER))  # not while searching the history
     def enter(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
-        if advice.is_unfinished(buffer.text) and buffer.document.is_cursor_at_the_end:
+        if _is_choosing(buffer):
+            buffer.complete_state = None  # what is chosen is in the line already
+        elif advice.is_unfinished(buffer.text):
             buffer.insert_text('\n')
         else:
             buffer.validate_and_handle()
@@ -186,6 +210,12 @@ def _bindings(advice: Advice) -> KeyBindings:
     def edit(event: KeyPressEvent) -> None:
         event.app.exit(result=f'edit {event.current_buffer.text}')
     return bindings
+
+
+def _is_choosing(buffer: Buffer) -> bool:
+    """Whether something was chosen from a menu of more than one thing."""
+    menu = buffer.complete_state
+    return menu is not None and menu.current_completion is not None and len(menu.completions) > 1
 
 
 def _lexer() -> Lexer:

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from shutil import get_terminal_size
 from typing import Any
 
 from prompt_toolkit.application import in_terminal
@@ -62,6 +63,15 @@ class Screen:
         with self._lock:
             self._flush()
             sys.stdout.write(ERASE)
+            sys.stdout.flush()
+
+    def begin_line(self) -> None:
+        """Behind what a program has printed: a new line, unless the cursor is at the beginning of one.
+
+        Spaces up to the last column go on in the next line only if there is something before them.
+        """
+        with self._lock:
+            sys.stdout.write(' ' * (get_terminal_size().columns - 1) + '\r')
             sys.stdout.flush()
 
     def _put(self, text: str) -> None:

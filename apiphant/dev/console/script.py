@@ -90,9 +90,13 @@ def _say(text: str) -> None:
 
 def _print(text: str, output: str) -> int:
     if output:
-        return CALL_FAILED if shell.feed(output, f'{text}\n'.encode(errors='backslashreplace')) else 0
+        return _pipe(f'{text}\n'.encode(errors='backslashreplace'), output)
     StreamOut(sys.stdout).say(text)
     return 0
+
+
+def _pipe(data: bytes, output: str) -> int:
+    return CALL_FAILED if shell.feed(output, data) else 0
 
 
 def _ask(session: Session, question: Ask) -> int:
@@ -112,7 +116,7 @@ def _call(session: Session, call: Call) -> int:
         _say(f'apiphant dev: {error}')
         return CALL_FAILED
     session.settle()
-    failed = _print(_one_line(answer), call.output)
+    failed = _pipe(answer.body, call.output) if call.output else _print(_one_line(answer), '')
     if hint := session.suggestion(call, answer):
         _say(f'apiphant dev: {hint}')
     return failed if answer.status == 200 else CALL_FAILED
