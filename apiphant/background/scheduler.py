@@ -18,10 +18,9 @@ from gevent.lock import RLock
 from .heartbeat import TICK, Heartbeat
 from .schedule import Every, back_off
 from .state import RunnerState
-from .stop import TaskEnded
+from .stop import CLEANING, GRACEFUL_TIMEOUT, TaskEnded, tell_ended
 from .tasks import Task
 
-GRACEFUL_TIMEOUT = 10.0  # seconds that running tasks get when the runner is told to stop
 JUMP = 2.0  # seconds by which the clock on the wall may differ from what was expected
 LONGEST = 600.0  # seconds to which a task that goes on failing is slowed down
 AT_ONCE = 100  # tasks that start before those get a turn; a greenlet that did not run yet is memory
@@ -96,9 +95,8 @@ class Scheduler:
     def _end_runs(self) -> None:
         """Those that are running get some time. Then they are named, and get an exception, so that they clean up."""
         self._greenlets.join(timeout=GRACEFUL_TIMEOUT)
-        for name in sorted(self._begun):
-            log.warning('Task %s: still running after %g s, and is ended', name, GRACEFUL_TIMEOUT)
-        self._greenlets.kill(TaskEnded, timeout=TICK)
+        tell_ended(self._begun)
+        self._greenlets.kill(TaskEnded, timeout=CLEANING)
 
     def _add(self, task: Task) -> None:
         now = time.time()

@@ -22,9 +22,8 @@ from ...words import reason
 from ..heartbeat import TICK, Heartbeat
 from ..on_error import OnError
 from ..run import AT_LAST, TaskCaller, prepare_process
-from ..scheduler import GRACEFUL_TIMEOUT
 from ..state import RunnerState
-from ..stop import call_on_stop
+from ..stop import GRACEFUL_TIMEOUT, call_on_stop
 from ..tasks import Task, listed
 from . import beat, celery_app, connections, engine, masking, redbeat
 from .beat_process import BeatProcess
