@@ -46,22 +46,27 @@ setup(
     package_data={'apiphant': ['py.typed']},
     python_requires='>=3.11',
     install_requires=[
-        'croniter>=6.0',
-        'gevent>=25.5',
-        'gunicorn>=25.1',
+        'croniter>=6.1',
+        'gevent>=26.4',
+        'gunicorn>=25.1,<28',  # server/master.py overrides methods of its arbiter, of which no document speaks
         'httptools>=0.6.4',
         'msgspec>=0.19',
-        'packaging',  # gunicorn's gevent worker imports it and does not say so
-        'prompt_toolkit>=3.0.50',
+        'prompt_toolkit>=3.0.53,<4',
         'pygments>=2.18',
         'requests>=2.31',
         'tzdata',  # zones, where the system has none
         'watchdog>=6.0',
     ],
     extras_require={
-        # The upper bounds: background/cluster overrides the methods of Celery's Consumer that hear of lost connections
-        # and of unknown tasks, and RedBeat's maybe_due and decode_definition. Neither is documented to stay.
-        'cluster': ['celery>=5.7,<5.8', 'celery-redbeat>=2.4,<2.5', 'redis>=6.1'],
+        # background/cluster overrides the methods of Celery's Consumer that hear of lost connections and of unknown
+        # tasks, and RedBeat's maybe_due and decode_definition. Neither is documented to stay, so a new minor version is
+        # tried before it is let in.
+        'cluster': [
+            'celery>=5.7,<5.8',
+            'celery-redbeat>=2.4.1,<2.5',
+            'packaging',  # kombu's transport for Redis imports it
+            'redis>=6.4,<9',
+        ],
         'test': [
             'build',
             'docutils',
@@ -73,7 +78,6 @@ setup(
             'pyright[nodejs]>=1.1.414',
             'pyte>=0.8.2',
             'pytest>=8.0',
-            'pytest-rerunfailures>=14',
             'pytest-timeout>=2.3',
             'pytest-xdist>=3.6',
             'pyyaml',

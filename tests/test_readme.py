@@ -13,11 +13,11 @@ def test_is_valid(name):
     publish_doctree((ROOT / name).read_text(), settings_overrides={'halt_level': 2, 'report_level': 2})
 
 
-def test_modules_are_in_readme():
-    """The layers that "Working on apiphant" shows are all that there are."""
-    text = (ROOT / 'README.rst').read_text()
-    for path in (ROOT / 'apiphant').rglob('*.py'):
-        assert path.stem.startswith('__') or path.stem in text, path
+def test_files_are_there():
+    """What it names of this repository, each by its whole path."""
+    named = re.findall(r'(?<![\w/])(?:tests|scripts|\.ci)/[\w./-]*\w', (ROOT / 'README.rst').read_text())
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_journeys_name_modules():

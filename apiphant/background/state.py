@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..api.product import Product, ProductError, state_path
+from ..files import write_whole
 from ..words import reason
 
 FRESH = 15.0  # seconds for which a tick shows that the runner is alive
@@ -81,11 +82,8 @@ class RunnerState:
 
     def keep(self, runs: dict[str, float]) -> None:
         """Write them all, or leave what was written before."""
-        temporary = self._runs.with_suffix('.new')
         try:
-            with temporary.open('w') as file:
-                file.writelines(_lines(runs))
-            temporary.replace(self._runs)
+            write_whole(self._runs, map(str.encode, _lines(runs)))
             self._tell('')
         except OSError as error:
             self._tell(reason(error))

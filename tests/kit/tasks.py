@@ -9,7 +9,6 @@ from textwrap import dedent
 
 import pytest
 
-from tests.kit import processes
 from tests.kit.running import Program, clean_environment, write_tree
 
 RUN = 'import sys; from apiphant.cli import background; sys.exit(background())'
@@ -42,7 +41,3 @@ def times(what: str, *programs: Program) -> list[float]:
 
 def gaps(found: list[float]) -> list[float]:
     return [after - before for before, after in pairwise(found)]
-
-
-def children(program: Program) -> list[int]:
-    return list(processes.children(program.process.pid))

@@ -18,7 +18,6 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
-from gevent.monkey import get_original
 
 from ... import logs
 from ...api import product
@@ -28,7 +27,7 @@ from ...background.run import NoTask, run_named
 from ...background.tasks import tasks
 from ...http.acceptor import Acceptor
 from ...http.connection import Settings
-from ...threads import leave_with
+from ...threads import leave_with_lifeline
 from ...words import sentence
 from ..control import Channel
 from ..reload import side_effects
@@ -47,7 +46,7 @@ log = logging.getLogger(__name__)
 
 def main(path: str, control: int, listener: int, lifeline: int, terminal: int) -> None:
     """Serve the product in the folder `path` on the socket `listener`; the numbers are inherited descriptors, -1 for no terminal."""
-    get_original('_thread', 'start_new_thread')(leave_with, (lifeline,))
+    leave_with_lifeline(lifeline)
     logs.setup(is_short=True)
     side_effects.install()
     found = product.find(path)

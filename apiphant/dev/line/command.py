@@ -25,7 +25,8 @@ from .values import json_text
 
 NEAR = 1000  # targets that may have been meant
 LEVELS = ('debug', 'info', 'warning', 'error')
-SECRET = re.compile(r'(?i)(?:password|passwd|token|secret|api_?key)["\'\w.\[\]-]*+\s*+:?[=:]')
+KEY = re.compile(r'(?<!["\'\w.\[\]-])["\'\w.\[\]-]++(?=\s*+:?[=:])')
+SECRET = re.compile(r'(?i)password|passwd|token|secret|api_?key')
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def first_word(text: str) -> tuple[str, str]:
 
 def may_be_kept(line: str) -> bool:
     """Whether a line may be in the history: not with a password or the like in it, nor when it starts with a space."""
-    return bool(line.strip()) and not line[0].isspace() and not SECRET.search(line)
+    return bool(line.strip()) and not line[0].isspace() and not any(map(SECRET.search, KEY.findall(line)))
 
 
 def _refuse(word: str) -> NoReturn:

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ...words import reason
 from .bad_text import BadText, Needs
 from .json_with_paths import CUT_OFF_NUMBER, TEXT, Reader, Sources, _json, _refuse_path, _reply
 from .keys import UNKNOWN, Tree, put
@@ -165,7 +166,7 @@ def _file_text(read_file: Callable[[str], str], name: str) -> str:
     try:
         return read_file(name)
     except OSError as error:
-        raise NoValue(f'cannot read {name}: {error.strerror or error}') from None
+        raise NoValue(f'cannot read {name}: {reason(error)}') from None
     except (ValueError, RuntimeError) as error:  # no UTF-8, NUL in the name; no home for ~
         raise NoValue(f'cannot read {name}: {error}') from None
 

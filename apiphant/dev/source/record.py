@@ -9,16 +9,15 @@ import ast
 import json
 import os
 import re
-import secrets
-import stat
 import tokenize
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from ...files import write_whole
+from ...words import reason
 from .literals import INDENT, WIDTH, CannotRecord, literal, pretty
 from .names import UNREADABLE, origin, origins, parse
 
@@ -58,9 +57,9 @@ def record(path: Path, target: str, action: str, request: Mapping[str, Any], sta
         encoding, _ = tokenize.detect_encoding(BytesIO(before).readline)
         text, was_replaced = _recorded(before.decode(encoding), Answered(target, action, request, status, answer, version))
         if text.encode(encoding) != before:
-            _write(place, text.encode(encoding))
+            write_whole(place, [text.encode(encoding)])
     except OSError as error:
-        raise CannotRecord(f'{path}: {error.strerror or error}') from None
+        raise CannotRecord(f'{path}: {reason(error)}') from None
     except (SyntaxError, UnicodeError) as error:
         raise CannotRecord(f'{path}: {error}') from None
     return was_replaced
@@ -279,21 +278,3 @@ def _call(name: str, answered: Answered) -> str:
         return line
     arguments = [*words, *(pretty(value, INDENT, len(INDENT)) for value in values)]
     return f'{name}(\n' + ''.join(f'{INDENT}{argument},\n' for argument in arguments) + ')'
-
-# The file
-
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, with the mode that the file had."""
-    new = path.with_name(f'.{path.name}.{secrets.token_hex(4)}')  # no .py: nobody should reload it
-    try:
-        with new.open('xb') as file:
-            if path.exists():
-                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
-            file.write(content)
-        new.replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            new.unlink()
-        raise

@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.kit.redis import PASSWORD, Redis, free_port
+from tests.kit.processes import free_port
+from tests.kit.redis import PASSWORD, Redis
 from tests.kit.running import Program, clean_environment, wait_for, write_tree
 from tests.kit.tasks import NEEDS_REDIS, RUN
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.processes import children
 from tests.kit.redis import Redis
 from tests.kit.running import Program, wait_for, write_tree
-from tests.kit.tasks import ACTIVE, NEEDS_REDIS, RUN, children, times
+from tests.kit.tasks import ACTIVE, NEEDS_REDIS, RUN, times
 
 pytest.importorskip('celery')
 pytestmark = [pytest.mark.once, NEEDS_REDIS]
@@ -69,9 +70,9 @@ def runs_on(what, *runners):
 
 def restart_scheduler(runner):
     """By kill -9; returns when there is another, which has had the time to look at what is in redis."""
-    before, = children(runner)
+    before, = children(runner.process.pid)
     os.kill(before, signal.SIGKILL)
-    after = wait_for(lambda: [pid for pid in children(runner) if pid != before], 'another scheduler')
+    after = wait_for(lambda: [pid for pid in children(runner.process.pid) if pid != before], 'another scheduler')
     wait_for(lambda: b'cluster.beat' in Path(f'/proc/{after[0]}/cmdline').read_bytes(), 'its program')
     time.sleep(3)
 

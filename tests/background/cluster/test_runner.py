@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from tests.kit.redis import PASSWORD, Redis, free_port
+from tests.kit.processes import children, free_port
+from tests.kit.redis import PASSWORD, Redis
 from tests.kit.running import Program, clean_environment, run_cli, wait_for, write_tree
-from tests.kit.tasks import ACTIVE, NEEDS_REDIS, RUN, children, gaps, times
+from tests.kit.tasks import ACTIVE, NEEDS_REDIS, RUN, gaps, times
 
 pytest.importorskip('celery')
 pytestmark = [pytest.mark.once, NEEDS_REDIS]
@@ -147,7 +148,7 @@ def test_once(start, redis, tmp_path):
     assert 4 <= len(failed) <= 5
     assert redis.ask('EXISTS', 'apiphant.shop:failures:mends') == '0'
     assert len([line for runner in runners for line in runner.lines if line.endswith('Task mends: OK.')]) > 8
-    scheduler, = children(runners[0])
+    scheduler, = children(runners[0].process.pid)
     runners[0].process.kill()
     assert gap_after(time.time(), *runners) <= GAP
     wait_for(lambda: not os.path.exists(f'/proc/{scheduler}/exe'), 'the scheduler to end with its runner')
@@ -157,7 +158,7 @@ def test_once(start, redis, tmp_path):
 def test_killed(start, kill):
     active, other = both(start)
     pid = active.process.pid
-    scheduler, = children(active)
+    scheduler, = children(active.process.pid)
     when = time.time()
     if kill == 'machine':
         os.killpg(pid, signal.SIGKILL)

@@ -265,9 +265,9 @@ def test_file_refused(tmp_path, content):
 
 
 def test_place_refused(tmp_path):
-    with pytest.raises(CannotRecord, match='No such file'):
+    with pytest.raises(CannotRecord, match='no such file'):
         keep(tmp_path / 'missing/test.py', 1)
-    with pytest.raises(CannotRecord, match='Is a directory'):
+    with pytest.raises(CannotRecord, match='is a directory'):
         keep(tmp_path, 1)
 
 

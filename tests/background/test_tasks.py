@@ -140,3 +140,12 @@ def test_many_in_one_line():
     assert 'more' not in listed(todo)
     assert listed([*todo, *todo[:3]]).endswith('nothing every 60 s, and 3 more')
     assert listed([*todo, *todo[:3]]).count('nothing') == SHOWN
+
+
+def test_refused_where_it_stands(product_with):
+    """The traceback is of the product's own lines."""
+    with pytest.raises(BrokenProduct) as caught:
+        load(product_with({'background.py': f'{HEAD}@seconds(0)\ndef water(): pass\n'}))
+    assert 'ValueError: water: seconds(0) should be a number above 0' in caught.value.tracebacks
+    assert 'plant/api/background.py", line ' in caught.value.tracebacks
+    assert '/apiphant/' not in caught.value.tracebacks
