@@ -147,7 +147,7 @@ class Scheduler:
             self._greenlets.spawn(self._run, entry)
 
     def _following(self, entry: DueTask, now: float) -> float:
-        """Later and later while a task fails, but on its grid."""
+        """When the task is due next: on its grid, and the later, the more often it failed."""
         schedule = entry.task.schedule
         rest = 0.0
         if isinstance(schedule, Every) and entry.failures:
@@ -176,7 +176,7 @@ class Scheduler:
         return self._is_one_by_one or task.schedule.jitter > 0
 
     def _may_begin(self, task: Task) -> bool:
-        """Also after it had to wait. It is noted then."""
+        """Whether the task may begin after it had to wait; if so, it is noted."""
         if not self._has_to_wait(task):
             return True
         if self._is_stopping:
@@ -186,7 +186,7 @@ class Scheduler:
         return True
 
     def _note(self, task: Task) -> None:
-        """That it runs, before it begins: it may end the process. That of a rare one is written at once."""
+        """Note that the task runs, before it begins: it may end the process. A rare one is written down at once."""
         self._last[task.name] = time.time()
         self._is_kept = False
         if not isinstance(task.schedule, Every) or task.schedule.period > KEEPING:

@@ -27,7 +27,7 @@ class TaskEnded(GreenletExit):
 
 
 def tell_ended(names: Iterable[str]) -> None:
-    """Of the tasks that are still running."""
+    """Log a line for each task that is still running."""
     for name in sorted(names):
         log.warning('Task %s: still running after %g s, and is ended', name, GRACEFUL_TIMEOUT)
 
@@ -50,7 +50,7 @@ def _wait(reading: int, stop: Callable[[], None]) -> None:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    """Signals without a handler of Python's would not reach the pipe."""
+    """Does nothing, but without a handler in Python a signal would not reach the pipe."""
 
 
 def _forget() -> None:

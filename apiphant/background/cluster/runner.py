@@ -110,7 +110,7 @@ def _stop(stopped: Event, scheduler: BeatProcess, worker: Worker) -> None:
 
 
 def _checks(shared: Engine, key: str) -> dict[Endpoint, Check]:
-    """A redis that is full, or a replica, would answer a ping."""
+    """How to ask each endpoint whether it works. A redis that is full, or a replica, would still answer a ping."""
     write = partial(connections.connect(shared.store).set, key, 1, ex=WRITTEN)
     checks: dict[Endpoint, Check] = {shared.store: write}
     if shared.broker is not shared.store:
