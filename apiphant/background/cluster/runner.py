@@ -21,7 +21,8 @@ from ...api.product import Product, ProductError
 from ...words import reason
 from ..heartbeat import TICK, Heartbeat
 from ..on_error import OnError
-from ..run import AT_LAST, TaskCaller, prepare_process
+from ..process import prepare_process
+from ..run import AT_LAST, TaskCaller
 from ..state import RunnerState
 from ..stop import GRACEFUL_TIMEOUT, call_on_stop
 from ..tasks import Task, listed
