@@ -58,8 +58,9 @@ setup(
         'watchdog>=6.0',
     ],
     extras_require={
-        # The upper bounds: background/cluster overrides the methods of Celery's Consumer that hear of lost connections
-        # and of unknown tasks, and RedBeat's maybe_due and decode_definition. Neither is documented to stay.
+        # background/cluster overrides the methods of Celery's Consumer that hear of lost connections and of unknown
+        # tasks, and RedBeat's maybe_due and decode_definition. Neither is documented to stay, so a new minor version is
+        # tried before it is let in.
         'cluster': [
             'celery>=5.7,<5.8',
             'celery-redbeat>=2.4.1,<2.5',

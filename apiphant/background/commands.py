@@ -11,7 +11,8 @@ from types import ModuleType
 from ..api.product import Product, ProductError, find
 from .heartbeat import Heartbeat
 from .on_error import OnError, Throttle
-from .run import AT_LAST, TaskCaller, prepare_process, run_named
+from .process import prepare_process
+from .run import AT_LAST, TaskCaller, run_named
 from .scheduler import Scheduler
 from .state import FRESH, RunnerState
 from .stop import call_on_stop

@@ -25,7 +25,7 @@ sleep: Callable[[float], None] = get_original('time', 'sleep')
 
 
 class Heartbeat:
-    """Of this thread's loop. `running` knows which task holds it."""
+    """Watches this thread's loop; `running` knows which task holds it."""
 
     def __init__(self, running: Running) -> None:
         self._running = running

@@ -37,7 +37,7 @@ class Reports:
         self._calls = Group()
 
     def tell(self, name: str, error: BaseException, text: str) -> None:
-        """Of an error of the task of this name; `text` is its traceback. Returns at once."""
+        """Tell of an error of the task of this name; `text` is its traceback. Returns at once."""
         number = self._throttle.count(_key_of(name, error, text), time.monotonic()) if self._throttle else 1
         if not self._on_error or not number:
             return

@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import logging
-import sys
-from io import TextIOWrapper
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
@@ -72,13 +70,6 @@ def run_named(name: str, on_error: OnError) -> bool:
     is_done = caller.run_once(named[name])
     caller.reports.join(LIMIT)
     return is_done
-
-
-def prepare_process() -> None:
-    """Write what tasks print line by line, also into a pipe, and hear of children from the first on."""
-    gevent.get_hub().loop.install_sigchld()  # gevent does so after the first fork, when that child may have ended
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
 
 
 def _check_done(result: Any) -> None:

@@ -18,10 +18,9 @@ from gevent.lock import RLock
 from .heartbeat import TICK, Heartbeat
 from .schedule import Every, back_off
 from .state import RunnerState
-from .stop import TaskEnded
+from .stop import CLEANING, GRACEFUL_TIMEOUT, TaskEnded, tell_ended
 from .tasks import Task
 
-GRACEFUL_TIMEOUT = 10.0  # seconds that running tasks get when the runner is told to stop
 JUMP = 2.0  # seconds by which the clock on the wall may differ from what was expected
 LONGEST = 600.0  # seconds to which a task that goes on failing is slowed down
 AT_ONCE = 100  # tasks that start before those get a turn; a greenlet that did not run yet is memory
@@ -96,9 +95,8 @@ class Scheduler:
     def _end_runs(self) -> None:
         """Those that are running get some time. Then they are named, and get an exception, so that they clean up."""
         self._greenlets.join(timeout=GRACEFUL_TIMEOUT)
-        for name in sorted(self._begun):
-            log.warning('Task %s: still running after %g s, and is ended', name, GRACEFUL_TIMEOUT)
-        self._greenlets.kill(TaskEnded, timeout=TICK)
+        tell_ended(self._begun)
+        self._greenlets.kill(TaskEnded, timeout=CLEANING)
 
     def _add(self, task: Task) -> None:
         now = time.time()
@@ -149,7 +147,7 @@ class Scheduler:
             self._greenlets.spawn(self._run, entry)
 
     def _following(self, entry: DueTask, now: float) -> float:
-        """Later and later while a task fails, but on its grid."""
+        """When the task is due next: on its grid, and the later, the more often it failed."""
         schedule = entry.task.schedule
         rest = 0.0
         if isinstance(schedule, Every) and entry.failures:
@@ -178,7 +176,7 @@ class Scheduler:
         return self._is_one_by_one or task.schedule.jitter > 0
 
     def _may_begin(self, task: Task) -> bool:
-        """Also after it had to wait. It is noted then."""
+        """Whether the task may begin after it had to wait; if so, it is noted."""
         if not self._has_to_wait(task):
             return True
         if self._is_stopping:
@@ -188,7 +186,7 @@ class Scheduler:
         return True
 
     def _note(self, task: Task) -> None:
-        """That it runs, before it begins: it may end the process. That of a rare one is written at once."""
+        """Note that the task runs, before it begins: it may end the process. A rare one is written down at once."""
         self._last[task.name] = time.time()
         self._is_kept = False
         if not isinstance(task.schedule, Every) or task.schedule.period > KEEPING:

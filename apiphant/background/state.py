@@ -81,7 +81,7 @@ class RunnerState:
             self._runs.replace(aside)
 
     def keep(self, runs: dict[str, float]) -> None:
-        """Write them, at once or not at all."""
+        """Write them all, or leave what was written before."""
         try:
             write_whole(self._runs, map(str.encode, _lines(runs)))
             self._tell('')

@@ -5,20 +5,31 @@ signal is written into a pipe, as C code does at once, and a real thread reads i
 """
 from __future__ import annotations
 
+import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 
 from gevent import GreenletExit
 
 from ..threads import start_thread
 
+GRACEFUL_TIMEOUT = 10.0  # seconds that running tasks get when the runner is told to stop
+CLEANING = 1.0  # seconds that they get after that to clean up
 NUMBERS = (signal.SIGTERM, signal.SIGINT)
+
+log = logging.getLogger(__name__)
 
 
 class TaskEnded(GreenletExit):
     """The runner was told to stop, and the time is over that running tasks get."""
+
+
+def tell_ended(names: Iterable[str]) -> None:
+    """Log a line for each task that is still running."""
+    for name in sorted(names):
+        log.warning('Task %s: still running after %g s, and is ended', name, GRACEFUL_TIMEOUT)
 
 
 def call_on_stop(stop: Callable[[], None]) -> None:
@@ -39,7 +50,7 @@ def _wait(reading: int, stop: Callable[[], None]) -> None:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    """Signals without a handler of Python's would not reach the pipe."""
+    """Does nothing, but without a handler in Python a signal would not reach the pipe."""
 
 
 def _forget() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     if name != 'app':
         raise AttributeError(name)
-    from ...api.product import ProductError  # noqa: PLC0415  # Celery takes half a second, for which no runner's parts need wait
-    from .celery_app import make_app  # noqa: PLC0415
+    from ...api.product import ProductError  # noqa: PLC0415
+    from .celery_app import make_app  # noqa: PLC0415  # Celery takes half a second; not all of this needs it
     from .engine import parse  # noqa: PLC0415
     try:
         url, product = os.environ['APIPHANT_ENGINE'], os.environ['APIPHANT_PRODUCT']
     except KeyError as error:
-        raise ProductError(
-            f'the variable {error} is not set: the engine in APIPHANT_ENGINE, the name of the product in APIPHANT_PRODUCT') from None
+        told = 'the engine in APIPHANT_ENGINE, the name of the product in APIPHANT_PRODUCT'
+        raise ProductError(f'the variable {error} is not set: {told}') from None
     return make_app(parse(url), product)

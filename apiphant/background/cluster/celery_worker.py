@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from ...api.product import Product
 from ..run import TaskCaller
-from ..scheduler import GRACEFUL_TIMEOUT
+from ..stop import GRACEFUL_TIMEOUT
 from ..tasks import Task
 from .celery_app import node_name, prefix
 from .connections import connect
@@ -82,7 +82,6 @@ class Worker:
         """
         celery.worker.state.should_stop = 0
         gevent.sleep(GRACEFUL_TIMEOUT)
-        log.warning('Tasks are still running after %g s, and are ended', GRACEFUL_TIMEOUT)
         self._runs.end()
         gevent.sleep(AT_LAST)
 

@@ -39,7 +39,7 @@ class EngineWatch:
         return not self._troubles
 
     def run(self) -> None:
-        """For ever."""
+        """Look again and again, for ever."""
         pause = FIRST
         while True:
             is_well = self.look()

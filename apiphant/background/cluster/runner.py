@@ -21,10 +21,10 @@ from ...api.product import Product, ProductError
 from ...words import reason
 from ..heartbeat import TICK, Heartbeat
 from ..on_error import OnError
-from ..run import AT_LAST, TaskCaller, prepare_process
-from ..scheduler import GRACEFUL_TIMEOUT
+from ..process import prepare_process
+from ..run import AT_LAST, TaskCaller
 from ..state import RunnerState
-from ..stop import call_on_stop
+from ..stop import GRACEFUL_TIMEOUT, call_on_stop
 from ..tasks import Task, listed
 from . import beat, celery_app, connections, engine, masking, redbeat
 from .beat_process import BeatProcess
@@ -111,7 +111,7 @@ def _stop(stopped: Event, scheduler: BeatProcess, worker: Worker) -> None:
 
 
 def _checks(shared: Engine, key: str) -> dict[Endpoint, Check]:
-    """A redis that is full, or a replica, would answer a ping."""
+    """How to ask each endpoint whether it works. A redis that is full, or a replica, would still answer a ping."""
     write = partial(connections.connect(shared.store).set, key, 1, ex=WRITTEN)
     checks: dict[Endpoint, Check] = {shared.store: write}
     if shared.broker is not shared.store:

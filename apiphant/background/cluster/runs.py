@@ -10,6 +10,7 @@ import gevent
 from redis.exceptions import RedisError
 
 from ...words import reason
+from ..stop import CLEANING, TaskEnded, tell_ended
 from ..tasks import Task
 from .failures import Failures
 from .locks import Locks
@@ -24,20 +25,19 @@ class GuardedRuns:
         self._locks = locks
         self._failures = failures
         self._run = run
-        self._greenlets: set[Any] = set()
+        self._begun: dict[Any, str] = {}  # names of tasks by the greenlets that run them
 
     def start(self, task: Task) -> None:
         """Run it here, unless it is still running somewhere, or rests."""
-        current = gevent.getcurrent()
-        self._greenlets.add(current)
         try:
             self._run_if_free(task)
         finally:
-            self._greenlets.discard(current)
+            self._begun.pop(gevent.getcurrent(), None)
 
     def end(self) -> None:
-        """End those that are still running."""
-        gevent.killall(list(self._greenlets), timeout=1)
+        """End those that are still running, and name them. They get an exception, so that they clean up."""
+        tell_ended(self._begun.values())
+        gevent.killall(list(self._begun), TaskEnded, timeout=CLEANING)
 
     def _run_if_free(self, task: Task) -> None:
         try:
@@ -53,6 +53,7 @@ class GuardedRuns:
         if self._failures.is_resting(task):
             log.debug('Task %s: skipped, it rests after failures', task.name)
             return
+        self._begun[gevent.getcurrent()] = task.name
         begun = time.monotonic()
         is_done = self._run(task)
         self._failures.note(task, is_done=is_done, passed=time.monotonic() - begun)

@@ -50,8 +50,11 @@ from apiphant.background import seconds
 
 @seconds(1)
 def endless():
-    print('BEGAN', flush=True)
-    time.sleep(600)
+    try:
+        print('BEGAN', flush=True)
+        time.sleep(600)
+    finally:
+        print('CLEANED', flush=True)
 '''
 STUCK = QUICK + '''
 @seconds(3600)
@@ -276,6 +279,8 @@ def test_drain_has_a_limit(start, tmp_path, source, line, status):
     when = time.time()
     assert runner.end() == status
     assert ('Task spins holds all others, and is ended' in runner.text) == (status == 1)
+    assert ('Task endless: still running after 10 s, and is ended' in runner.text) == (status == 0)
+    assert ('CLEANED' in runner.lines) == (status == 0)
     assert 9 < time.time() - when < 14
 
 
