@@ -26,6 +26,7 @@ from .reply import Reply
 
 LARGE = 256 * 1024  # bytes
 SHOWN = 4096
+LONG = 2000  # characters of a line of source, above which it gets no colours: pygments takes 8 us for each
 LEVELS = {'DEBUG': 'brightblack', 'INFO': 'green', 'WARNING': 'yellow', 'ERROR': 'red', 'CRITICAL': 'red'}
 LOG = re.compile(r'(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)(?P<time> \d\d:\d\d:\d\d)(?P<text> .*)', re.DOTALL)
 FRAME = re.compile(r'(?P<bars>[ |+-]*)File "(?P<path>[^"]*)", line (?P<line>\d+)(?P<rest>.*)', re.DOTALL)
@@ -171,5 +172,7 @@ class Painter:
 
 
 def _python(line: str) -> str:
+    if len(line) > LONG:
+        return line
     indent = line[:len(line) - len(line.lstrip())]
     return indent + highlight(line.strip(), PythonLexer(), _formatter()).rstrip('\n')
