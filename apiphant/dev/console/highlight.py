@@ -40,8 +40,15 @@ using: Any = lexer.using
 class Plain(Style):
     """The terminal's own colours, which its user can read whatever its background."""
     styles: ClassVar[dict[Any, str]] = {
-        Token: '', Keyword: 'ansiblue', Name.Tag: 'ansiblue', Name.Class: 'ansicyan', String: 'ansigreen', Number: 'ansicyan',
-        Keyword.Constant: 'ansicyan', Operator: 'ansimagenta'}
+        Token: '',
+        Keyword: 'ansiblue',
+        Name.Tag: 'ansiblue',
+        Name.Class: 'ansicyan',
+        String: 'ansigreen',
+        Number: 'ansicyan',
+        Keyword.Constant: 'ansicyan',
+        Operator: 'ansimagenta',
+    }
 
 
 def style() -> type[Style]:
@@ -90,8 +97,12 @@ class LineLexer(lexer.RegexLexer):
 
 def difference(changes: list[str], is_colour: bool) -> str:
     """Lines that begin with + and -."""
-    colours = {'+': 'green', '-': 'red'}
-    return '\n'.join(colorize(colours[line[0]], line) if is_colour and line[:1] in colours else line for line in changes)
+    return '\n'.join(map(_change, changes) if is_colour else changes)
+
+
+def _change(line: str) -> str:
+    colour = {'+': 'green', '-': 'red'}.get(line[:1])
+    return colorize(colour, line) if colour else line
 
 
 def reply(answer: Reply, is_colour: bool) -> str:
