@@ -200,7 +200,7 @@ def test_app_that_cannot_start(shop: Path) -> None:
     """Nobody is there to save a file: it ends, and says why."""
     (shop / 'api/v0/dying.py').write_text(DYING)
     done = subprocess.run([sys.executable, '-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0', '-c', 'read echo'],
-                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=5, check=False)
+                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 1
     assert 'exit status 3' in done.stderr
 
