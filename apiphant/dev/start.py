@@ -19,7 +19,8 @@ from .console.session import started
 from .gate import StreamOut
 
 
-def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool, poll: float | None, plain: bool) -> int:
+def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool, poll: float | None,
+        plain: bool) -> int:
     """Serve the product in the folder `path` until the lines end, or somebody ends it. Returns the exit status.
 
     Raises ProductError, AddressError.

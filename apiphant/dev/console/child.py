@@ -107,14 +107,16 @@ class Pump(threading.Thread):
 
     def run(self) -> None:
         decoder = getincrementaldecoder('utf-8')('replace')
-        rest = ''
+        begun: list[str] = []  # of a line, which may be long: in parts, since adding to a text copies it
         while chunk := self._read():
-            lines, newline, rest = (rest + decoder.decode(chunk)).rpartition('\n')
+            lines, newline, rest = decoder.decode(chunk).rpartition('\n')
             if newline:
-                self._write(lines + newline)
+                self._write(''.join([*begun, lines, newline]))
+                begun.clear()
+            begun.append(rest)
             self._is_idle.set()
-        if rest:
-            self._write(rest + '\n')
+        if any(begun):
+            self._write(''.join([*begun, '\n']))
         os.close(self._source)
 
     def _read(self) -> bytes:

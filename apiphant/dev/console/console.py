@@ -118,7 +118,7 @@ class Console:
         self._remember(call.request)
         if call.output:
             self.screen.show(highlight.status(reply, self.screen.is_colour) + '\n')
-            self._pipe(call.output, reply.body)
+            self._pipe(call.output, reply.output)
         else:
             self.screen.show(highlight.reply(reply, self.screen.is_colour) + '\n')
         if hint := self.session.suggestion(call, reply):

@@ -26,6 +26,7 @@ from .reply import Reply
 
 LARGE = 256 * 1024  # bytes
 SHOWN = 4096
+LONG = 2000  # characters of a line of source, above which it gets no colours: pygments takes 8 us for each
 LEVELS = {'DEBUG': 'brightblack', 'INFO': 'green', 'WARNING': 'yellow', 'ERROR': 'red', 'CRITICAL': 'red'}
 LOG = re.compile(r'(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)(?P<time> \d\d:\d\d:\d\d)(?P<text> .*)', re.DOTALL)
 FRAME = re.compile(r'(?P<bars>[ |+-]*)File "(?P<path>[^"]*)", line (?P<line>\d+)(?P<rest>.*)', re.DOTALL)
@@ -39,8 +40,15 @@ using: Any = lexer.using
 class Plain(Style):
     """The terminal's own colours, which its user can read whatever its background."""
     styles: ClassVar[dict[Any, str]] = {
-        Token: '', Keyword: 'ansiblue', Name.Tag: 'ansiblue', Name.Class: 'ansicyan', String: 'ansigreen', Number: 'ansicyan',
-        Keyword.Constant: 'ansicyan', Operator: 'ansimagenta'}
+        Token: '',
+        Keyword: 'ansiblue',
+        Name.Tag: 'ansiblue',
+        Name.Class: 'ansicyan',
+        String: 'ansigreen',
+        Number: 'ansicyan',
+        Keyword.Constant: 'ansicyan',
+        Operator: 'ansimagenta',
+    }
 
 
 def style() -> type[Style]:
@@ -89,8 +97,12 @@ class LineLexer(lexer.RegexLexer):
 
 def difference(changes: list[str], is_colour: bool) -> str:
     """Lines that begin with + and -."""
-    colours = {'+': 'green', '-': 'red'}
-    return '\n'.join(colorize(colours[line[0]], line) if is_colour and line[:1] in colours else line for line in changes)
+    return '\n'.join(map(_change, changes) if is_colour else changes)
+
+
+def _change(line: str) -> str:
+    colour = {'+': 'green', '-': 'red'}.get(line[:1])
+    return colorize(colour, line) if colour else line
 
 
 def reply(answer: Reply, is_colour: bool) -> str:
@@ -171,5 +183,7 @@ class Painter:
 
 
 def _python(line: str) -> str:
+    if len(line) > LONG:
+        return line
     indent = line[:len(line) - len(line.lstrip())]
     return indent + highlight(line.strip(), PythonLexer(), _formatter()).rstrip('\n')

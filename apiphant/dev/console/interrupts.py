@@ -1,7 +1,7 @@
 """Ctrl-C as KeyboardInterrupt, in the blocks that allow it.
 
-Anywhere else it would be raised where nobody expects it, such as between two lines, and end the console. At the prompt it
-is a key like others. While a debugger or an editor has the terminal, it is theirs.
+Anywhere else it would be raised where nobody expects it, such as between two lines, and end the console. At the prompt
+it is a key like others. While a debugger or an editor has the terminal, it is theirs.
 """
 from __future__ import annotations
 

@@ -120,11 +120,19 @@ class Reader:
             key_bindings=_bindings(advice),
             history=History(history, advice, screen) if history else InMemoryHistory(),
             reserve_space_for_menu=MENU,
-            bottom_toolbar=None if is_plain else lambda: gate.shown(advice.toolbar(output.get_size().columns)),
+            bottom_toolbar=None if is_plain else lambda: self._toolbar(advice, output.get_size().columns),
             refresh_interval=0 if is_plain else TICK,
             input=Input(screen),
             output=output,
         )
+
+    def _toolbar(self, advice: Advice, columns: int) -> str:
+        """What there is to say, or the rest of a message above it that is longer than the screen is wide."""
+        mistake = self._session.default_buffer.validation_error
+        rest = mistake.message[columns:] if mistake else ''
+        if not rest:
+            return gate.shown(advice.toolbar(columns))
+        return '\n'.join(rest[start:start + columns] for start in range(0, len(rest), columns))
 
     def read(self, default: str = '') -> str:
         """Raises EOFError, KeyboardInterrupt, SystemExit."""

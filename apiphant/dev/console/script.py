@@ -116,7 +116,7 @@ def _call(session: Session, call: Call) -> int:
         _say(f'apiphant dev: {error}')
         return CALL_FAILED
     session.settle()
-    failed = _pipe(answer.body, call.output) if call.output else _print(_one_line(answer), '')
+    failed = _pipe(answer.output, call.output) if call.output else _print(_one_line(answer), '')
     if hint := session.suggestion(call, answer):
         _say(f'apiphant dev: {hint}')
     return failed if answer.status == 200 else CALL_FAILED

@@ -1,6 +1,7 @@
 """JSON in a line, in which `$` and `_` stand for parts of the last answer, and where it is mistaken.
 
-`json` reads it. Where that stumbles over a path, it reads again with NaN in the place of each, and asks for their values in order.
+`json` reads it. Where that stumbles over a path, it reads again with NaN in the place of each path, and asks for
+their values in order.
 """
 from __future__ import annotations
 

@@ -28,9 +28,9 @@ def split(line: str) -> tuple[str, str]:
 
 
 def split_python(line: str) -> tuple[str, str]:
-    """The same of py EXPRESSION, where > and >> are Python's, and so is a | that an unfinished piece of Python precedes.
+    """The same of py EXPRESSION. Raises BadText.
 
-    Raises BadText.
+    There > and >> are Python's, and so is a | that an unfinished piece of Python precedes.
     """
     for match in BAR.finditer(line):
         expression = line[:match.start()].split(maxsplit=1)[-1]

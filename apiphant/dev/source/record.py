@@ -1,6 +1,6 @@
 """Keeps calls of the console as lines of the product's `api/test.py`, with the answers that they got.
 
-What a line already says of the same call is replaced, the rest stays byte for byte. The file is read and parsed, never run.
+What a line already says of the same call is replaced, the rest stays byte for byte. The file is parsed, never run.
 """
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls of `apiphant.test.test` that a test.py has, read and not run: which of them says what an answered call says."""
+"""The calls of `apiphant.test.test` that a test.py has, and which of them says what an answered call says."""
 from __future__ import annotations
 
 import ast

@@ -99,13 +99,13 @@ def test_much_without_bracketed_paste(start: Callable[..., Console]) -> None:
 
 
 def test_bytes_to_file(start: Callable[..., Console], tmp_path: Path) -> None:
-    """As they came: no newline more, nothing replaced."""
+    """As they came: no newline more, nothing replaced; only JSON is a line."""
     (tmp_path / 'shop/api/v0/raw.py').write_text(RAW)
     console = start()
     console.call(f'read raw > {tmp_path}/one', '200 OK', '256 bytes')
     assert (tmp_path / 'one').read_bytes() == bytes(range(256))
-    console.call('read echo a=1 | cat', '{"a":"1"}')
-    assert '{"a":"1"}' in console.lines
+    console.call('read raw | head -c 42 | tail -c 2', 'read raw', '()')
+    assert '()' in console.lines
 
 
 def test_bytes_of_script(tmp_path: Path) -> None:
@@ -113,3 +113,12 @@ def test_bytes_of_script(tmp_path: Path) -> None:
     done = run_cli('dev', str(tmp_path / 'shop'), '127.0.0.1:0', '-c', f'read raw > {tmp_path}/one', '-c', f'read raw | cat > {tmp_path}/two')
     assert done.returncode == 0
     assert (tmp_path / 'one').read_bytes() == (tmp_path / 'two').read_bytes() == bytes(range(256))
+
+
+@pytest.mark.parametrize('columns', [40, 80])
+def test_long_message(start: Callable[..., Console], columns: int) -> None:
+    """It goes on below where the screen is too narrow, in place of the toolbar."""
+    console = start(columns=columns)
+    console.send('read echo a:=1 not-an-item b=2')
+    message = "the request should be a JSON object or items, key=text or key:=JSON, not 'not-an-item' (column 16)"
+    console.wait_until(lambda: message in ''.join(line.ljust(columns) for line in console._lines()), 'all of the message')
