@@ -4,10 +4,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, overload
 
 from ..modules import names_of
-from .routing import _noted, _place
 
 Handler = TypeVar('Handler', bound=Callable[..., Any])
 
@@ -72,3 +72,17 @@ def _action(handler: Callable[..., Any]) -> Action:
     max_body = _noted(handler, 'max_body')
     is_raw = (_noted(handler, 'is_raw_environ') is True, _noted(handler, 'is_raw_response') is True)
     return Action(handler, *is_raw, max_body if type(max_body) is int else None)
+
+
+def _place(handler: Any) -> str:
+    """File and line of a function."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    return f'{handler.__code__.co_filename}:{handler.__code__.co_firstlineno}'
+
+
+def _noted(handler: Callable[..., Any], name: str) -> Any:
+    try:
+        return getattr(handler, name, None)
+    except Exception:  # its own __getattr__
+        return None

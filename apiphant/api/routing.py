@@ -5,13 +5,11 @@ Finding targets reads folders and imports nothing; what their actions are is kno
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any
 
 from . import product
 from .actions import Action, Routes, actions_of
@@ -93,20 +91,6 @@ def _reason_to_pass_over(path: Path) -> str:
 
 def url(target: Target, action: str) -> str:
     return f'/api/{target.version}/{target.name}/{action}'
-
-
-def _place(handler: Any) -> str:
-    """File and line of a function."""
-    while isinstance(handler, partial):
-        handler = handler.func
-    return f'{handler.__code__.co_filename}:{handler.__code__.co_firstlineno}'
-
-
-def _noted(handler: Callable[..., Any], name: str) -> Any:
-    try:
-        return getattr(handler, name, None)
-    except Exception:  # its own __getattr__
-        return None
 
 
 def load(targets: Iterable[Target]) -> tuple[list[tuple[Target, Mapping[str, Action]]], list[tuple[Target, BaseException]]]:
