@@ -1,4 +1,4 @@
-"""The pure core: routes, method, path and body in; status and object out.
+"""The pure core: action, method, path and body in; status and object out.
 
 One call is one unit of work, supervised in `answer`: whatever a handler raises, SystemExit and GreenletExit included, is
 logged there and becomes a 500 that says nothing of it.
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..validation import ApiError, BadRequest, status_line
-from .actions import Action, Routes
+from .actions import Action
 from .origin import say_refused
 from .request import Request, convert
 
@@ -39,10 +39,9 @@ def parse(body: bytes) -> Request:
     return request
 
 
-def answer(routes: Routes, method: str, path: str, body: bytes, why_foreign: str = '') -> tuple[int, Any]:
-    """The status and the object that a call is answered with: 403 with a `why_foreign`. Raises nothing."""
+def answer(action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '') -> tuple[int, Any]:
+    """The status and the object of a call of what was found at its path: 403 with a `why_foreign`. Raises nothing."""
     try:
-        action = routes.get(path)
         if action is None:
             raise ApiError(404)
         if method != 'POST':
@@ -59,9 +58,9 @@ def answer(routes: Routes, method: str, path: str, body: bytes, why_foreign: str
         return 500, INTERNAL_ERROR
 
 
-def reply(routes: Routes, method: str, path: str, body: bytes, why_foreign: str = '') -> tuple[int, bytes]:
+def reply(action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '') -> tuple[int, bytes]:
     """The status and the body to send. Raises nothing."""
-    status, content = answer(routes, method, path, body, why_foreign)
+    status, content = answer(action, method, path, body, why_foreign)
     return encode(path, status, content)
 
 
@@ -77,7 +76,11 @@ def encode(path: str, status: int, content: Any) -> tuple[int, bytes]:
 
 
 def headers_of(status: int, body: bytes) -> list[tuple[str, str]]:
-    headers = [] if status in WITHOUT_BODY else [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))]
+    if status == 205:
+        return [('Content-Length', '0')]
+    if status in WITHOUT_BODY:
+        return []
+    headers = [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))]
     return [*headers, ('Allow', 'POST')] if status == 501 else headers
 
 
@@ -86,5 +89,6 @@ def _content(action: Action, content: Any) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise TypeError(f'{action.handler.__module__}.{action.handler.__qualname__} returned {type(content).__name__}, not a dict or None')
+        name = f'{action.handler.__module__}.{action.handler.__qualname__}'
+        raise TypeError(f'{name} returned {type(content).__name__}, not a dict or None')
     return content

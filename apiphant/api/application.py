@@ -35,15 +35,16 @@ class Application:
         action = self.routes.get(path)
         if action is not None and action.is_raw:
             return answer_raw(action, path, environ, start_response)
-        return _send(path, environ, start_response, *self._answer(path, environ))
+        return _send(path, environ, start_response, *_answer(action, path, environ))
 
-    def _answer(self, path: str, environ: Environ) -> tuple[int, Any]:
-        method = environ['REQUEST_METHOD']
-        try:
-            body = _read(environ) if method == 'POST' and path in self.routes else b''
-        except ApiError as error:
-            return error.status, {'error': error.error}
-        return answer(self.routes, method, path, body, _why_foreign(environ))
+
+def _answer(action: Action | None, path: str, environ: Environ) -> tuple[int, Any]:
+    method = environ['REQUEST_METHOD']
+    try:
+        body = _read(environ) if method == 'POST' and action is not None else b''
+    except ApiError as error:
+        return error.status, {'error': error.error}
+    return answer(action, method, path, body, _why_foreign(environ))
 
 
 def _why_foreign(environ: Environ) -> str:
@@ -70,14 +71,16 @@ def answer_raw(action: Action, path: str, environ: Environ, start_response: Star
     return _send(path, environ, start_response, status, content, sys.exc_info())
 
 
-def _send(path: str, environ: Environ, start_response: StartResponse, status: int, content: Any, *exc_info: Any) -> list[bytes]:
+def _send(
+    path: str, environ: Environ, start_response: StartResponse, status: int, content: Any, *exc_info: Any,
+) -> list[bytes]:
     status, body = encode(path, status, content)
     start_response(status_line(status), headers_of(status, body), *exc_info)
     return [] if environ['REQUEST_METHOD'] == 'HEAD' else [body]
 
 
 def _read(environ: Environ) -> bytes:
-    """The body, by Content-Length, or to its end where the server says that there is one (chunked). Raises ApiError 400 or 413."""
+    """The body, by Content-Length, or to the end where the server says that there is one. Raises ApiError 400 or 413."""
     given = environ.get('CONTENT_LENGTH') or ''
     if given and not (given.isascii() and given.isdecimal()):
         raise BadRequest()

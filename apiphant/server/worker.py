@@ -22,8 +22,8 @@ from ..api import product
 from ..api.product import BrokenProduct
 from ..http import access_log, proxies
 from ..http.acceptor import BATCH, Acceptor
-from ..http.connection import Settings
 from ..http.message import Message
+from ..http.settings import Settings
 from ..threads import QUICK, leave_after
 from .trial import say_broken
 

@@ -51,7 +51,7 @@ class Owner:
         assert not self.ends or self.ends[-1].keep_alive, 'a request after the last'
         assert bool(message.refusal) is not message.is_complete
         self.ends.append(message)
-        status = message.refusal.status if message.refusal else reply(ROUTES, message.method, message.path, b''.join(message.body))[0]
+        status = message.refusal.status if message.refusal else reply(message.action, message.method, message.path, b''.join(message.body))[0]
         self.answers.append((status, message.method, message.target, b''.join(message.body) if not message.refusal else None))
 
 

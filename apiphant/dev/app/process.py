@@ -27,7 +27,7 @@ from ...api.request import convert
 from ...background.run import run_once
 from ...background.tasks import tasks
 from ...http.acceptor import Acceptor
-from ...http.connection import Settings
+from ...http.settings import Settings
 from ...threads import leave_with
 from ..control import Channel
 from ..reload import side_effects
