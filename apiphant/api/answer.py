@@ -5,7 +5,9 @@ logged there and becomes a 500 that says nothing of it.
 """
 from __future__ import annotations
 
+import gc
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,7 +15,7 @@ import msgspec
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action
 from .origin import say_refused
-from .request import Request, convert
+from .request import Request, adopt
 
 log = logging.getLogger(__name__)
 
@@ -25,21 +27,41 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 MAX_BODY = 1024 * 1024  # bytes, as nginx has it
+LARGE = 64 * 1024  # bytes of a body that may have very many parts
 
 
-def parse(body: bytes) -> Request:
-    """The request in a body: strict RFC 8259, exact integers. Raises BadRequest."""
+def go_on() -> None:
+    """Nobody waits."""
+
+
+def parse(body: bytes, give_way: Callable[[], None] = go_on) -> Request:
+    """The request in a body: strict RFC 8259, exact integers of up to 4300 digits. Raises BadRequest.
+
+    `give_way()` lets others have their turn in between.
+    """
     try:
-        content = _decode(body) if body else {}
+        content = (_decode if len(body) < LARGE else _decode_at_once)(body) if body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest(NOT_AN_OBJECT) from None
     if type(content) is not dict:
         raise BadRequest(NOT_AN_OBJECT)
-    request: Request = convert(content)
-    return request
+    return adopt(content, give_way)
 
 
-def answer(action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '') -> tuple[int, Any]:
+def _decode_at_once(body: bytes) -> Any:
+    """Without looks for garbage, which take longer the more there is, and would find none."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _decode(body)
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def answer(
+    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '', give_way: Callable[[], None] = go_on,
+) -> tuple[int, Any]:
     """The status and the object of a call of what was found at its path: 403 with a `why_foreign`. Raises nothing."""
     try:
         if action is None:
@@ -49,7 +71,7 @@ def answer(action: Action | None, method: str, path: str, body: bytes, why_forei
         if why_foreign:
             say_refused(path, why_foreign)
             raise ApiError(403)
-        content = action.handler(parse(body))
+        content = action.handler(parse(body, give_way))
         return 200, content if isinstance(content, dict) else _content(action, content)
     except ApiError as error:
         return error.status, {'error': error.error}
@@ -58,9 +80,11 @@ def answer(action: Action | None, method: str, path: str, body: bytes, why_forei
         return 500, INTERNAL_ERROR
 
 
-def reply(action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '') -> tuple[int, bytes]:
+def reply(
+    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '', give_way: Callable[[], None] = go_on,
+) -> tuple[int, bytes]:
     """The status and the body to send. Raises nothing."""
-    status, content = answer(action, method, path, body, why_foreign)
+    status, content = answer(action, method, path, body, why_foreign, give_way)
     return encode(path, status, content)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action, Routes
-from .answer import INTERNAL_ERROR, MAX_BODY, _content, answer, encode, headers_of, parse
+from .answer import INTERNAL_ERROR, MAX_BODY, _content, answer, encode, go_on, headers_of, parse
 from .origin import foreign
 
 Environ = dict[str, Any]
@@ -54,10 +54,12 @@ def _why_foreign(environ: Environ) -> str:
     return foreign(environ['HTTP_ORIGIN'], environ.get('HTTP_HOST', ''), environ.get('wsgi.url_scheme') == 'https')
 
 
-def answer_raw(action: Action, path: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+def answer_raw(
+    action: Action, path: str, environ: Environ, start_response: StartResponse, give_way: Callable[[], None] = go_on,
+) -> Iterable[bytes]:
     """The WSGI answer of an action with raw_environ or raw_response or both. Raises ClientLeft."""
     try:
-        subject = environ if action.raw_environ else parse(_read(environ))
+        subject = environ if action.raw_environ else parse(_read(environ), give_way)
         if action.raw_response:
             return action.handler(subject, start_response)  # type: ignore[no-any-return]
         status, content = 200, _content(action, action.handler(subject))

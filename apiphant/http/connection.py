@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from gevent.hub import get_hub
 from greenlet import getcurrent, greenlet
 
@@ -29,6 +30,7 @@ LAST_READS = 100  # before an idle connection is closed: under TLS, what has com
 TURN = 0.001  # seconds in which requests of one connection are answered one after the other before others get their turn
 LOOK = 1.0  # seconds between looks whether a client is still there
 LEFT = 499  # what the access log says for a client that left, as nginx has it
+SHORTEST = 1e-6  # seconds; with 0, the hub would not look for what has come
 CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ log = logging.getLogger(__name__)
 class Connection:
     """From accept to close. There is a parser only while a request is partly there."""
 
-    __slots__ = ('_at', '_blank', '_forget', '_greenlet', '_has_waited', '_is_ending', '_message', '_parser', '_site', '_transport',
+    __slots__ = ('_at', '_blank', '_forget', '_greenlet', '_has_waited', '_is_ending', '_message', '_parser', '_site', '_transport', '_turn',
                  '_unread', '_waiting', '_watcher', 'deadline', 'idle_since')
 
     def __init__(self, site: Site, transport: Transport, forget: Callable[[Connection], None]) -> None:
@@ -51,6 +53,7 @@ class Connection:
         self._waiting: list[Message] = []
         self._message: Message | None = None
         self._greenlet: greenlet | None = None
+        self._turn: Any = None  # a timer, while others have theirs
         self._has_waited = False  # the call that is answered
         self._is_ending = False  # the last answer is sent
         self.idle_since = time.monotonic()
@@ -113,14 +116,24 @@ class Connection:
             if self._unread or self._waiting:
                 end = end or time.monotonic() + TURN
                 if time.monotonic() > end:
-                    self._watcher.stop()
-                    get_hub().loop.run_callback(self._go_on)
+                    self._give_turn()
                     return
             else:
                 self._rest()
                 break
             message = self._next()
         self._listen()
+
+    def _give_turn(self) -> None:
+        """Go on when the hub has looked for what else there is. Its callbacks would not do: many of them run before it looks."""
+        self._watcher.stop()
+        self._turn = get_hub().loop.timer(0.0)
+        self._turn.start(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn.close()
+        self._turn = None
+        self._go_on()
 
     def _next(self) -> Message | None:
         """The next request that is whole, or that a handler reads as it comes."""
@@ -323,7 +336,7 @@ class Connection:
             return Responder(self, message, action, message.keep_alive and not site.is_stopping).run()
         else:
             why_foreign = '' if message.origin is None else self._why_foreign(message, message.origin)
-            status, body = reply(action, message.method, message.path, b''.join(message.body), why_foreign)
+            status, body = reply(action, message.method, message.path, b''.join(message.body), why_foreign, self.give_way)
         keep = message.keep_alive and not site.is_stopping
         if status == 200 and keep and message.version == '1.1':  # so it was a POST
             data = site.clock.head_of_ok(len(body)) + body
@@ -342,6 +355,9 @@ class Connection:
         return foreign(origin.decode('latin-1'), host, self._site.is_https(self._transport, message))
 
     # For raw handlers
+
+    def give_way(self) -> None:
+        gevent.sleep(SHORTEST)
 
     def date(self) -> str:
         return self._site.clock.date

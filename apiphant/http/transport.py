@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from fcntl import ioctl
 from socket import SocketType  # half the weight of the class around it, and it never waits
+from termios import TIOCOUTQ
 from typing import Any
 
 from gevent.socket import wait_read, wait_write
@@ -16,6 +19,7 @@ from gevent.socket import wait_read, wait_write
 from ..api.application import ClientLeft
 
 CHUNK = 64 * 1024  # bytes read at once
+ACKED_AT = 120  # where tcpi_bytes_acked is in Linux's struct tcp_info
 
 Wait = Callable[..., None]
 
@@ -55,26 +59,42 @@ class Transport:
             self._send_rest(memoryview(data)[sent:], wait, seconds)
 
     def _send_rest(self, rest: memoryview, wait: Wait, seconds: float) -> None:
-        end = time.monotonic() + seconds
+        end, taken = time.monotonic() + seconds, self._taken()
         while rest:
-            self._wait(wait, end)
+            if not self._waited(wait, end):
+                before, taken = taken, self._taken()
+                if taken <= before:
+                    raise ClientLeft
+                end = time.monotonic() + seconds
             sent, wait = self.write(rest)
             if sent:
-                end = time.monotonic() + seconds
+                end, taken = time.monotonic() + seconds, self._taken()
                 rest = rest[sent:]
+
+    def _taken(self) -> int:
+        """Grows with what the client's side has taken: a slow one takes some long before there is room for more."""
+        try:
+            info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKED_AT + 8)
+            return int.from_bytes(info[ACKED_AT:], sys.byteorder)
+        except OSError:  # of a unix socket
+            return -int.from_bytes(ioctl(self.socket.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def receive(self, seconds: float) -> bytes:
         """What comes next; b'' at the end. Raises ClientLeft after so many seconds."""
         end = time.monotonic() + seconds
         while (data := self.read()) is None:
-            self._wait(wait_read, end)
+            if not self._waited(wait_read, end):
+                raise ClientLeft
         return data
 
-    def _wait(self, wait: Wait, end: float) -> None:
+    def _waited(self, wait: Wait, end: float) -> bool:
+        """False if it was in vain until then."""
         left = end - time.monotonic()
-        if left <= 0:
-            raise ClientLeft
-        wait(self.socket.fileno(), left, ClientLeft())
+        try:
+            wait(self.socket.fileno(), max(left, 0.0), TimeoutError())
+        except TimeoutError:
+            return False
+        return left > 0
 
     def end_sending(self) -> None:
         """Tell the client that nothing more comes. Raises OSError."""

@@ -40,6 +40,9 @@ class Client(Protocol):
 
     def send(self, data: bytes) -> None: ...
 
+    def give_way(self) -> None:
+        """To whatever else is to be done."""
+
     def receive_body(self, message: Message, started: float) -> None: ...
 
     def date(self) -> str: ...
@@ -182,7 +185,7 @@ class Responder:
     def run(self) -> tuple[int, int, bool]:
         """Status, bytes of the body, and whether the connection may be kept. Raises ClientLeft."""
         environ = environ_of(self._client, self._call, self._message)
-        result: Any = answer_raw(self._action, self._message.path, environ, self.start_response)
+        result: Any = answer_raw(self._action, self._message.path, environ, self.start_response, self._client.give_way)
         try:
             self._send_all(result)
         except ClientLeft:
