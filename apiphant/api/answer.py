@@ -1,7 +1,7 @@
 """The pure core: action, method, path and body in; status and object out.
 
-One call is one unit of work, supervised in `answer`: whatever a handler raises, SystemExit and GreenletExit included, is
-logged there and becomes a 500 that says nothing of it.
+One call is one unit of work, supervised in `answer`: whatever a handler raises, SystemExit and GreenletExit included,
+is logged there and becomes a 500 that says nothing of it.
 """
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def _decode_at_once(body: bytes) -> Any:
 
 
 def answer(
-    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '', give_way: Callable[[], None] = go_on,
+    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '',
+    give_way: Callable[[], None] = go_on,
 ) -> tuple[int, Any]:
     """The status and the object of a call of what was found at its path: 403 with a `why_foreign`. Raises nothing."""
     try:
@@ -81,7 +82,8 @@ def answer(
 
 
 def reply(
-    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '', give_way: Callable[[], None] = go_on,
+    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '',
+    give_way: Callable[[], None] = go_on,
 ) -> tuple[int, bytes]:
     """The status and the body to send. Raises nothing."""
     status, content = answer(action, method, path, body, why_foreign, give_way)

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class ClientLeft(Exception):
-    """The client is gone, or as good as: it sends nothing that it owes, or takes nothing. Nobody is left to be answered."""
+    """The client is gone, or as good as: it sends nothing that it owes, or takes nothing. Nobody is to be answered."""
 
 
 class Application:
@@ -82,7 +82,7 @@ def _send(
 
 
 def _read(environ: Environ) -> bytes:
-    """The body, by Content-Length, or to the end where the server says that there is one. Raises ApiError 400 or 413."""
+    """The body, by Content-Length, or to its end where the server says that it has one. Raises ApiError 400 or 413."""
     given = environ.get('CONTENT_LENGTH') or ''
     if given and not (given.isascii() and given.isdecimal()):
         raise BadRequest()

@@ -25,7 +25,8 @@ class Clock:
     def tick(self) -> None:
         self.now = time.monotonic()
         self.date = formatdate(usegmt=True)
-        self.ok = head('200 OK', [('Content-Type', 'application/json')], self.date, framing=length(0)).removesuffix(b'0\r\n\r\n')
+        ok = head('200 OK', [('Content-Type', 'application/json')], self.date, framing=length(0))
+        self.ok = ok.removesuffix(b'0\r\n\r\n')
 
     def head_of_ok(self, size: int) -> bytes:
         """Of a 200 with JSON, when the connection is kept."""

@@ -15,7 +15,7 @@ class Refusal(Exception):
 
 
 class Message:
-    """One request. Whoever is told that it has begun sets `limit`, the bytes that its body may have, and whether they are kept."""
+    """One request. Whoever is told that it has begun sets `limit`, what its body may have in bytes, and `is_kept`."""
 
     method = ''
     target = ''

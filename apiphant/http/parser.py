@@ -46,8 +46,9 @@ class Parser:
     Once bytes are refused, what follows them is dropped.
     """
 
-    __slots__ = ('_body', '_fed', '_headers', '_length', '_message', '_overhead', '_owner', '_parser', '_recent', '_size', '_url',
-                 'is_in_body', 'is_in_head', 'is_over', 'on_body', 'on_url')
+    __slots__ = (
+        '_body', '_fed', '_headers', '_length', '_message', '_overhead', '_owner', '_parser', '_recent', '_size',
+        '_url', 'is_in_body', 'is_in_head', 'is_over', 'on_body', 'on_url')
 
     def __init__(self, owner: Owner) -> None:
         self._owner: Owner | None = owner
@@ -131,7 +132,7 @@ class Parser:
         self._recent.append(data)
 
     def _read_on(self, data: bytes) -> None:
-        """httptools leaves off where another protocol is offered: none is taken, and the body is of this request, the last."""
+        """httptools leaves off where another protocol is offered: none is taken, the body is of this last request."""
         if self.is_over:  # nor after CONNECT, which has no body
             return
         message, self._parser = self._message, HttpRequestParser(Rest(self))

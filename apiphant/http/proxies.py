@@ -32,7 +32,7 @@ def plain(address: str) -> str:
 
 
 def client_of(message: Message, peer: str, trusted: Container[str]) -> str:
-    """The nearest address that is not a trusted proxy's: X-Forwarded-For is read from its end, as far as it can be believed."""
+    """The nearest that is no trusted proxy's: X-Forwarded-For is read from its end, as far as it is believed."""
     hops = [peer, *reversed(_forwarded(message.headers))]
     return next((hop for hop in hops if hop not in trusted), hops[-1])
 

@@ -25,8 +25,8 @@ END = b'\r\n\r\n'
 REQUEST = re.compile(rb"(POST|GET|PUT|DELETE|PATCH|HEAD|OPTIONS) (/[A-Za-z0-9/._~%?&=+,;:@!$'()*-]*) HTTP/(1\.[01])")
 FIELD = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+):([\t\x20-\x7e\x80-\xff]*)")
 SPECIAL = frozenset((
-    b'connection', b'content-length', b'expect', b'host', b'http2-settings', b'keep-alive', b'origin', b'proxy-connection',
-    b'te', b'trailer', b'transfer-encoding', b'upgrade'))
+    b'connection', b'content-length', b'expect', b'host', b'http2-settings', b'keep-alive', b'origin',
+    b'proxy-connection', b'te', b'trailer', b'transfer-encoding', b'upgrade'))
 KEEPS = {b'close': False, b'keep-alive': True}
 
 Effect = tuple[str, Any]

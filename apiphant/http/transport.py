@@ -18,6 +18,7 @@ from gevent.socket import wait_read, wait_write
 
 from ..api.application import ClientLeft
 
+LOOKS = 4  # for progress, in the time that a client has
 CHUNK = 64 * 1024  # bytes read at once
 ACKED_AT = 120  # where tcpi_bytes_acked is in Linux's struct tcp_info
 
@@ -61,15 +62,14 @@ class Transport:
     def _send_rest(self, rest: memoryview, wait: Wait, seconds: float) -> None:
         end, taken = time.monotonic() + seconds, self._taken()
         while rest:
-            if not self._waited(wait, end):
-                before, taken = taken, self._taken()
-                if taken <= before:
-                    raise ClientLeft
-                end = time.monotonic() + seconds
+            self._wait(wait, min(end, time.monotonic() + seconds / LOOKS))
             sent, wait = self.write(rest)
-            if sent:
-                end, taken = time.monotonic() + seconds, self._taken()
-                rest = rest[sent:]
+            rest = rest[sent:]
+            before, taken = taken, self._taken()
+            if sent or taken > before:
+                end = time.monotonic() + seconds
+            elif time.monotonic() >= end:
+                raise ClientLeft
 
     def _taken(self) -> int:
         """Grows with what the client's side has taken: a slow one takes some long before there is room for more."""
@@ -83,18 +83,15 @@ class Transport:
         """What comes next; b'' at the end. Raises ClientLeft after so many seconds."""
         end = time.monotonic() + seconds
         while (data := self.read()) is None:
-            if not self._waited(wait_read, end):
+            if time.monotonic() >= end:
                 raise ClientLeft
+            self._wait(wait_read, end)
         return data
 
-    def _waited(self, wait: Wait, end: float) -> bool:
-        """False if it was in vain until then."""
-        left = end - time.monotonic()
-        try:
-            wait(self.socket.fileno(), max(left, 0.0), TimeoutError())
-        except TimeoutError:
-            return False
-        return left > 0
+    def _wait(self, wait: Wait, end: float) -> None:
+        """Until then at most."""
+        with suppress(TimeoutError):
+            wait(self.socket.fileno(), max(end - time.monotonic(), 0.001), TimeoutError())
 
     def end_sending(self) -> None:
         """Tell the client that nothing more comes. Raises OSError."""
@@ -109,7 +106,7 @@ class Transport:
 
 
 def notice_silence(listener: socket.socket, seconds: int) -> None:
-    """Let the kernel ask clients that say nothing for so long whether they are there; accepted sockets have this from their listener."""
+    """The kernel asks clients that say nothing for so long whether they are there. Accepted sockets inherit this."""
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     with suppress(OSError):  # of a unix socket
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)

@@ -21,7 +21,8 @@ from .heads import CHUNKED, WITHOUT_BODY, connection_of, head, length_for
 from .message import Message
 
 HOP_BY_HOP = frozenset((
-    'connection', 'keep-alive', 'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'))
+    'connection', 'keep-alive', 'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding',
+    'upgrade'))
 STATUS = re.compile(r'[2-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?')
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 VALUE = re.compile(r'[\t\x20-\x7e\x80-\xff]*')
@@ -56,7 +57,7 @@ class Call:
         self.is_busy = False
 
     def end(self) -> None:
-        """What is left of the handler can neither take nor send anything more. Raises ClientLeft if it is just doing so."""
+        """What is left of the handler can take and send nothing more. Raises ClientLeft if it is just doing so."""
         self._client = None
         if self.is_busy:
             raise ClientLeft
@@ -200,7 +201,9 @@ class Responder:
         self.keep = self.keep and self._message.is_complete
         return self.status, self._message.sent, self.keep
 
-    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None,
+    ) -> Callable[[bytes], None]:
         """PEP 3333's. Raises ValueError for what cannot be sent, AssertionError if it was called before."""
         if exc_info and self._message.is_answered:
             raise exc_info[1].with_traceback(exc_info[2])
@@ -256,7 +259,7 @@ class Responder:
         message.expects_continue = False
         self.status = int(self._line[:3])
         framing = self._framing()
-        # A body that is still to come would be taken for the next request, and only its end says whether there may be one.
+        # A body that is still to come would be taken for the next request; only its end says whether there may be one.
         self.keep = self.keep and message.is_complete and message.keep_alive and not self._client.is_stopping
         connection = connection_of(self.keep, message.version)
         return head(self._line, self._headers, self._client.date(), connection=connection, framing=framing)

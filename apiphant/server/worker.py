@@ -91,7 +91,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def _acceptor(self, listener: Any) -> Acceptor:
         options = self.app.options
         settings = Settings(
-            keep_alive=options['keep_alive'], max_body=options['max_body'], trusted=proxies.trusted_peers(options['forwarded_allow_ips']),
+            keep_alive=options['keep_alive'], max_body=options['max_body'],
+            trusted=proxies.trusted_peers(options['forwarded_allow_ips']),
             access=self._log_access if self.cfg.accesslog else None)
         batch = 1 if self.cfg.workers > 1 else BATCH
         tls = self._tls() if self.cfg.is_ssl else None
