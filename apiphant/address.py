@@ -7,13 +7,17 @@ import socket
 import stat
 from dataclasses import dataclass
 
+from .errors import UserError
+from .words import reason
+
 DEFAULT = '127.0.0.1:8888'
 FORM = re.compile(r'(?:(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\s:/\[\]]+):)?(?P<port>[0-9]{1,5})')
+OWN = {'0.0.0.0': '127.0.0.1', '::': '::1'}
 BACKLOG = 2048
 
 
-class AddressError(Exception):
-    """The address is not one, or cannot be listened on; the text says why, for a person."""
+class AddressError(UserError):
+    """The address is not one, or nobody can listen there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,8 @@ class Address:
     def __str__(self) -> str:
         if self.path:
             return f'unix:{self.path}'
-        return f'[{self.host}]:{self.port}' if ':' in self.host else f'{self.host}:{self.port}'
+        host = f'[{self.host}]' if ':' in self.host else self.host
+        return f'{host}:{self.port}'
 
     @property
     def url(self) -> str:
@@ -34,8 +39,8 @@ class Address:
 
     @property
     def reachable(self) -> Address:
-        """Where a client on this machine calls: 0.0.0.0 and :: are places to listen only."""
-        return Address({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(self.host, self.host), self.port, self.path)
+        """Where a client on this machine calls: nobody can call 0.0.0.0 or ::, which mean each address there is."""
+        return Address(OWN.get(self.host, self.host), self.port, self.path)
 
 
 def parse(text: str) -> Address:
@@ -49,7 +54,7 @@ def parse(text: str) -> Address:
 
 
 def listen(address: Address) -> socket.socket:
-    """A listening socket; what accepts from it has TCP_NODELAY. Raises AddressError."""
+    """A listening socket. The connections that it accepts have TCP_NODELAY. Raises AddressError."""
     try:
         return _listen_unix(address.path) if address.path else _listen_tcp(address)
     except OSError as error:
@@ -59,11 +64,12 @@ def listen(address: Address) -> socket.socket:
 def _reason(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return 'no permission; ports under 1024 are for root'
-    return (error.strerror or str(error)).lower()
+    return reason(error)
 
 
 def _listen_tcp(address: Address) -> socket.socket:
-    family, kind, protocol, _, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    places = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, place = places[0]
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -89,7 +95,7 @@ def _listen_unix(path: str) -> socket.socket:
 
 
 def _remove_stale(path: str) -> None:
-    """A socket file that nobody listens on is what a killed server left; anything else is not ours to remove."""
+    """Remove a socket that nobody listens on: a killed server left it. Anything else is not ours to remove."""
     if not os.path.lexists(path):
         return
     if not stat.S_ISSOCK(os.lstat(path).st_mode):

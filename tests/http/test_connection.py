@@ -8,6 +8,7 @@ from socket import MSG_PEEK
 import pytest
 
 from apiphant.validation import status_line
+from tests.kit.cpu import is_quick
 from tests.kit.running import DEADLINE, Server, dev, production, wait_for, write_tree
 from tests.kit.wire import Wire, descriptors
 
@@ -381,22 +382,21 @@ def test_thousand_idle(server):
             wire.send(b'POST /api')
         started = time.monotonic()
         assert server.post('/api/v0/echo/read', {'a': 1}) == (200, {'a': 1})
-        assert time.monotonic() - started < 1
+        assert is_quick(time.monotonic() - started, 1)
         for wire in wires[::3]:
             wire.send(post(b'{"a":2}'))
         assert [wire.answer().content for wire in wires[::3]] == [{'a': 2}] * 334
 
 
 def test_idle_time(product):
-    with production(product, '--keep-alive', '1') as server, Wire(server, post()) as wire:
+    with production(product, '--keep-alive', '3') as server, Wire(server, post()) as wire:
         wire.answer()
+        assert wire.is_silent(1)
         started = time.monotonic()
-        assert wire.is_silent(0.7)
         wire.send(post(b'{"a":1}'))
         assert wire.answer().content == {'a': 1}
-        started = time.monotonic()
         assert wire.rest() == b''
-        assert 0.5 < time.monotonic() - started < 5
+        assert time.monotonic() - started > 2
 
 
 @pytest.fixture(scope='module')
@@ -410,12 +410,12 @@ def hasty(product):
     b'POST /api', head()[:-2], head('Content-Length: 100') + b'{', head(CHUNKED) + b'50\r\n{', head('Expect: 100-continue', 'Content-Length: 2')])
 def test_slow_request(hasty, data):
     """A head or body that is not whole in time is refused, and what trickles in does not help it."""
+    started = time.monotonic()
     with Wire(hasty, data) as wire:
         if b'Expect' in data:
             assert wire.take(len(CONTINUE)) == CONTINUE
-        started = time.monotonic()
         while wire.is_silent(0.2):
-            assert time.monotonic() - started < 10
+            assert time.monotonic() - started < DEADLINE
             wire.send(b'1' if data.endswith(b'{') else b'')
         assert time.monotonic() - started > 0.7
         assert wire.answer().status == 'HTTP/1.1 408 Request Timeout'
@@ -435,16 +435,16 @@ def test_slow_connection(hasty):
 
 def test_slow_stream(hasty):
     """A handler that waits for more than comes in time is ended."""
+    started = time.monotonic()
     with Wire(hasty, head('Content-Length: 10', path='raw/create') + b'a') as wire:
-        started = time.monotonic()
         wire.rest()
-        assert 0.7 < time.monotonic() - started < 10
+        assert time.monotonic() - started > 0.7
 
 
 def test_never_reading(hasty):
     with Wire(hasty, post(b'{"size":50000000}', path='echo/create')) as wire:
         wait_for(lambda: wire.socket.recv(1, MSG_PEEK))
-        time.sleep(2)  # twice the limit
+        wait_for(lambda: not wire.is_held, 'the server to give it up')
         with pytest.raises((AssertionError, ConnectionError)):
             wire.answer()
     assert hasty.post('/api/v0/echo/read', {'a': 1}) == (200, {'a': 1})

@@ -104,6 +104,127 @@ class Machine:
         return wait_for(answer, f'{like!r} from {path}', 30)
 
 
+class Spy:
+    """Reads all files of some folders, and what is known of all processes, every few milliseconds, until it is ended.
+
+    It reads as the user nobody, who was told all names. What is in a virtualenv is looked at each 50 times and at the end.
+    """
+
+    SCRIPT = r'''
+import os, stat, sys, time
+from itertools import count
+
+NOBODY, OWN, ENOUGH = 65534, str(os.getpid()), '/run/enough-spying'
+secret, folders = sys.stdin.readline().strip().encode(), sys.argv[1:]
+harmless, leaks, seen = {}, set(), set()
+
+def paths_of_processes():
+    for name in os.listdir('/proc'):
+        if name.isdigit() and name != OWN:
+            yield from (f'/proc/{name}/cmdline', f'/proc/{name}/environ')
+
+def paths(is_whole):
+    for top in folders:
+        for folder, inner, names in os.walk(top):
+            if not is_whole and 'venv' in inner:
+                inner.remove('venv')
+            yield from (f'{folder}/{name}' for name in names)
+
+def state(path):
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else None
+
+def look(path, now=None):
+    try:
+        with open(path, 'rb') as file:
+            if secret in file.read():
+                leaks.add(path)
+            elif now:
+                harmless[path] = now
+    except OSError:
+        pass
+
+os.setgroups([])
+os.setegid(NOBODY)
+print('ready', flush=True)
+for number in count():
+    is_last = os.path.exists(ENOUGH)
+    states = {path: state(path) for path in paths(is_last or number % 50 == 0)}
+    processes = list(paths_of_processes())
+    seen.update(path for path in states if '/site-packages/' not in path)
+    os.seteuid(NOBODY)
+    for path, now in states.items():
+        if now and harmless.get(path) != now:
+            look(path, now)
+    for path in processes:
+        look(path)
+    os.seteuid(0)
+    if is_last:
+        break
+    time.sleep(0.005)
+for path in sorted(leaks): print('leak', path)
+for path in sorted(seen): print('saw', path)
+'''
+
+    def __init__(self, machine: Machine, secret: str, *folders: str) -> None:
+        self._machine = machine
+        machine.run('rm', '-f', '/run/enough-spying')
+        self._process = machine.start('/usr/bin/python3', '-c', self.SCRIPT, *folders, stdin=subprocess.PIPE)
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(f'{secret}\n')
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == 'ready\n'
+
+    def end(self) -> tuple[list[str], list[str]]:
+        """The files and processes in which it read the secret, and all files that it tried."""
+        self._machine.run('touch', '/run/enough-spying')
+        found = re.findall(r'^(leak|saw) (.*)$', self._process.communicate(timeout=60)[0], re.MULTILINE)
+        return [path for what, path in found if what == 'leak'], [path for what, path in found if what == 'saw']
+
+
+class Strikes:
+    """Signals to a script before chosen commands, each 'SIGNAL:FUNCTION:NUMBER'.
+
+    The commands of a function are counted as they run, in the script's own process.
+    """
+
+    # For BASH_ENV.
+    SCRIPT = r'''
+strike() {
+    local what command=$BASH_COMMAND function=${FUNCNAME[1]} number
+    if [ $BASHPID != $$ ]; then return 0; fi
+    number=$((${struck[$function]-0} + 1))
+    struck[$function]=$number
+    for what in $STRIKES; do
+        if [ "${what#*:}" = "$function:$number" ]; then
+            echo "$what, before $command" >>"${BASH_ENV%/*}/struck"
+            kill -"${what%%:*}" $$
+        fi
+    done
+}
+if [[ $0 == */deploy.sh ]]; then
+    declare -A struck=()
+    set -T
+    trap strike DEBUG
+fi
+'''
+
+    def __init__(self, machine: Machine, folder: Path) -> None:
+        self._machine = machine
+        self._script = folder / 'strikes.sh'
+        self._script.write_text(self.SCRIPT)
+
+    def run(self, strikes: str, *words: object) -> tuple[str, str]:
+        """Run the script, however it ends: which signals came before which commands, and what was printed."""
+        struck = self._script.with_name('struck')
+        struck.write_text('')
+        output = self._machine.run('env', f'BASH_ENV={self._script}', f'STRIKES={strikes}', *words, status=None)
+        return struck.read_text(), output
+
+
 class Load:
     """`wrk` with POST calls, until it is ended."""
 

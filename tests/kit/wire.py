@@ -7,7 +7,10 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from tests.kit.processes import workers_of
 from tests.kit.running import DEADLINE, Server
+
+ESTABLISHED = '01'  # in /proc/net/tcp
 
 
 class Answer(NamedTuple):
@@ -72,6 +75,13 @@ class Wire:
             pass
         return self.take(len(self._buffer))
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the server's end, of IPv4, is open as at first."""
+        ours, theirs = (f':{end[1]:04X}' for end in (self.socket.getsockname(), self.socket.getpeername()))
+        entries = [line.split() for line in Path('/proc/net/tcp').read_text().splitlines()]
+        return any(entry[3] == ESTABLISHED and entry[1].endswith(theirs) and entry[2].endswith(ours) for entry in entries)
+
     def is_silent(self, seconds: float = 0.1) -> bool:
         """Nothing comes in that time, not even the end."""
         self.socket.settimeout(seconds)
@@ -108,18 +118,16 @@ class Wire:
         return data
 
 
-def workers(server: Server) -> list[int]:
-    """Their process ids."""
-    pid = server.process.pid
-    return [int(child) for child in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
-
-
 def descriptors(server: Server) -> int:
     """How many a server's only worker has open."""
-    return len(list(Path(f'/proc/{workers(server)[0]}/fd').iterdir()))
+    return len(list(Path(f'/proc/{_worker(server)}/fd').iterdir()))
 
 
 def memory(server: Server, kind: str = 'VmRSS') -> int:
     """Bytes of its only worker; VmHWM is the most it ever had."""
-    lines = Path(f'/proc/{workers(server)[0]}/status').read_text().splitlines()
+    lines = Path(f'/proc/{_worker(server)}/status').read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(f'{kind}:')).split()[1])
+
+
+def _worker(server: Server) -> int:
+    return min(workers_of(server, 1))

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Puts this product to work on this machine, or its newer state: ./deploy.sh --help
 set -Eeuo pipefail
-umask 022
+umask 077  # what is made is root's alone, until it is opened to whom it must be
 trap 'echo "deploy.sh: stopped at line $LINENO: $BASH_COMMAND" >&2' ERR
 
 name=myproduct
@@ -9,6 +9,8 @@ home=/srv/$name
 state=/var/lib/$name
 logs=/var/log/$name
 current=$home/current
+work=/run/deploy-$name.work  # root's, and with no secret left by a run that was killed: the next one empties it
+trial=/run/deploy-$name.trial  # of the product's user
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 cd /  # no program below finds modules in the folder of whoever calls this
 
@@ -50,12 +52,12 @@ main() {
     [ $# -le 1 ] || fail "one option at a time: ./deploy.sh --help lists them"
     [ "$(id -u)" = 0 ] || fail "root is needed to install: sudo ./deploy.sh $*"
     lock
-    work=$(mktemp -d)
-    chmod 711 "$work"
     trap leave EXIT
-    trap 'exit 129' HUP
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
+    trap 'leave 129' HUP
+    trap 'leave 130' INT
+    trap 'leave 143' TERM
+    rm -rf "$work" "$trial"
+    mkdir "$work"
     case $action in
         deploy) deploy ;;
         dry-run) plan ;;
@@ -69,19 +71,23 @@ lock() {
     flock --nonblock 9 || fail "another deploy.sh of $name is running here: wait until it has ended"
 }
 
-# Whatever was begun and not brought to its end is undone.
+# Whatever was begun and not brought to its end is undone. A signal that comes before they are shut out begins this anew.
 leave() {
-    local status=$?
-    trap - EXIT ERR
+    local status=${1-$?}
     trap '' HUP INT TERM PIPE
+    trap - EXIT ERR
     set +e
     if [ "$touched" ]; then put_back; fi
-    if [ "$made" ]; then
-        rm -rf "$made"
-        say "the release $(basename "$made") was removed"
-    fi
-    rm -rf "$work"
+    if [ "$made" ]; then remove_made; fi
+    rm -rf "$work" "$trial"
     exit "$status"
+}
+
+# Unless it serves, whatever the variables say.
+remove_made() {
+    if [ "$made" = "$(readlink -e "$current")" ]; then return; fi
+    rm -rf "$made"
+    say "the release $(basename "$made") was removed"
 }
 
 made=  # the folder of a release that is not in use yet
@@ -233,8 +239,8 @@ install_packages() {
     mapfile -t missing < <(missing_packages)
     [ ${#missing[@]} -gt 0 ] || return 0
     say "installing ${missing[*]}"
-    apt-get update --quiet=2 || fail "apt-get update failed, and ${missing[*]} is needed: see above"
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends "${missing[@]}" 9>&- >"$work/apt.log" 2>&1 ||
+    "${openly[@]}" apt-get update --quiet=2 || fail "apt-get update failed, and ${missing[*]} is needed: see above"
+    DEBIAN_FRONTEND=noninteractive "${openly[@]}" apt-get install --yes --quiet=2 --no-install-recommends "${missing[@]}" 9>&- >"$work/apt.log" 2>&1 ||
         { cat "$work/apt.log" >&2; fail "apt-get could not install ${missing[*]}: see above"; }
 }
 
@@ -249,7 +255,7 @@ make_user() {
         install -d -m 755 "$home"
     fi
     if [ -z "$of" ]; then
-        useradd --system --user-group --home-dir "$state" --no-create-home --shell /usr/sbin/nologin "$name" || fail "useradd could not make the user $name: see above"
+        "${openly[@]}" useradd --system --user-group --home-dir "$state" --no-create-home --shell /usr/sbin/nologin "$name" || fail "useradd could not make the user $name: see above"
         say "made the user $name"
     elif [ "$of" != "$state" ]; then
         fail "there is a user $name already, who lives in $of: the product needs another name"
@@ -260,9 +266,16 @@ make_user() {
     [ -e "$logs/access.log" ] || install -m 640 -o "$name" -g adm /dev/null "$logs/access.log"
 }
 
+# What makes files of its own, or outlives this script, does so with the usual rights.
+# shellcheck disable=SC2016
+openly=(sh -c 'umask 022; exec "$@"' sh)
+
+# It ends with this script, however that ends; also where that was before the signal was ordered.
+# shellcheck disable=SC2016
 as_user=(
     env --chdir="$state" --ignore-environment PATH=/usr/local/bin:/usr/bin:/bin HOME="$state" LANG=C.UTF-8
-    setpriv --reuid "$name" --regid "$name" --init-groups --
+    setpriv --reuid "$name" --regid "$name" --init-groups --pdeathsig TERM --
+    sh -c 'umask 022; [ "$PPID" = "$0" ] && exec "$@"' $$
 )
 
 find_before() {
@@ -336,12 +349,13 @@ make_venv() {
 }
 
 # Read by the product's user; by nginx what is public; by root alone what may have a password in it.
+# The release itself was root's alone until now, whatever rights tar and pip gave to what is in it; it is opened last.
 protect() {
-    chgrp --recursive "$name" "$release/$name"
-    chmod --recursive u=rwX,g=rX,o= "$release/$name"
-    chmod o+x "$release/$name"
-    if [ -d "$release/$name/public" ]; then chmod --recursive o=rX "$release/$name/public"; fi
+    chgrp --recursive --no-dereference "$name" "$release"
+    chmod --recursive u=rwX,g=rX,o= "$release/$name" "$release/venv"
     chmod 600 "$release/$name/deploy.conf"
+    if [ -d "$release/$name/public" ]; then chmod --recursive o=rX "$release/$name/public"; fi
+    chmod 751 "$release/$name" "$release"
 }
 
 check_release() {
@@ -351,8 +365,8 @@ check_release() {
 
 # Before any call reaches it, it has to be well on a socket that nobody knows.
 try_release() {
-    local socket=$work/trial/socket server answer='' end=$((SECONDS + patience))
-    install -d -m 750 -o "$name" "$work/trial"
+    local socket=$trial/socket server answer='' end=$((SECONDS + patience))
+    install -d -m 700 -o "$name" "$trial"
     "${as_user[@]}" "$release/venv/bin/apiphant" "$release/$name" "unix:$socket" >"$work/trial.log" 2>&1 9>&- &
     server=$!
     while kill -0 "$server" 2>/dev/null && [ $SECONDS -lt $end ]; do
@@ -388,10 +402,9 @@ apply() {
     fi
     touched=files
     write_configs
-    nginx -t -q || fail "nginx does not take its configuration: see above"
+    "${openly[@]}" nginx -t -q || fail "nginx does not take its configuration: see above"
     switch
-    touched=
-    made=
+    touched='' made=''  # at once: between the two, what serves would count as begun
     clean_up
     say "the release $(basename "$release") serves, at $scheme://$host$health"
 }
@@ -493,7 +506,7 @@ are_running() {
 }
 
 start_service() {
-    service "$1" start >/dev/null 9>&- || fail "$1 does not start: service $1 start tells why"
+    "${openly[@]}" service "$1" start >/dev/null 9>&- || fail "$1 does not start: service $1 start tells why"
     say "started $1"
 }
 

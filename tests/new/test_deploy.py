@@ -1,6 +1,7 @@
 """A product from nothing to a machine that serves it, with its own deploy.sh, nginx, supervisor and logrotate: one story, told in order."""
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ except ModuleNotFoundError:
     yaml = None
 
 from tests.kit import machine as machines
-from tests.kit.machine import Load, Machine
+from tests.kit.machine import Load, Machine, Spy, Strikes
 from tests.kit.running import SAMPLE, run_cli, wait_for
 
 ROOT = SAMPLE.parents[1]
@@ -68,6 +69,10 @@ def delete(environ):
 '''
 BLOG = 'PORT=8889\nHOSTS="blog.example.com www.blog.example.com"\n'
 SECURE = 'CERTIFICATE=/etc/ssl/blog.crt\nKEY=/etc/ssl/blog.key\nBALANCERS="127.0.0.1 ::1"\n'
+VAULT = 'PORT=8890\nHOSTS=vault.example.com\n# xyzzy-conf\nENGINE=redis://:xyzzy-engine@127.0.0.1:1/0\n'
+BACKGROUND = '/etc/supervisor/conf.d/vault-background.conf'
+TELLING = 'raise ValueError(open(__file__.partition("api/")[0] + ".env").read())'
+SPIED = '/srv', '/run', '/etc/supervisor', '/etc/nginx', '/etc/logrotate.d', '/var/lib/vault', '/var/log'
 WORK_READ = '/api/v0/work/read'
 HEALTH_READ = '/api/v0/health/read'
 # Calls with a number each, of one target that is not there, until a file is; prints how many by thread.
@@ -149,7 +154,8 @@ def wheels(tmp_path_factory):
     for name in ('setup.py', 'pyproject.toml', 'README.rst', 'LICENSE'):
         shutil.copy(ROOT / name, source)
     subprocess.run([PYTHON, '-m', 'venv', folder / 'venv'], check=True)
-    subprocess.run([folder / 'venv/bin/pip', 'wheel', '--quiet', '--disable-pip-version-check', '--wheel-dir', folder / 'all', source], check=True)
+    build = [folder / 'venv/bin/pip', 'wheel', '--quiet', '--disable-pip-version-check']
+    subprocess.run([*build, '--wheel-dir', folder / 'all', f'{source}[cluster]'], check=True)
     (folder / 'own').mkdir()
     for wheel in (folder / 'all').glob('apiphant-*.whl'):
         shutil.copy(wheel, folder / 'own')
@@ -215,14 +221,19 @@ def test_first_deploy_serves(shop, say):
 
 @deployed
 @pytest.mark.parametrize(('path', 'who', 'can'), [
-    ('current/shop/deploy.conf', 'shop', False),
-    ('current/shop/api/v0/work.py', 'www-data', False),
-    ('current/shop/api/v0/work.py', 'shop', True),
-    ('current/shop/public/index.html', 'www-data', True),
+    ('shop/deploy.conf', 'shop', False),
+    ('shop/api/v0/work.py', 'www-data', False),
+    ('shop/api/v0/work.py', 'shop', True),
+    ('shop/public/index.html', 'www-data', True),
 ])
 def test_who_may_read(shop, path, who, can):
-    status = shop.machine.shell(f'setpriv --reuid {who} --regid {who} --init-groups -- cat /srv/shop/{path} >/dev/null 2>&1; echo $?').strip()
-    assert (status == '0') == can
+    assert can_read(shop, path, who) == can
+
+
+def can_read(site, path, who):
+    group = site.machine.run('id', '--group', who).strip()
+    as_who = f'setpriv --reuid {who} --regid {group} --init-groups --'
+    return site.machine.shell(f'{as_who} cat /srv/{site.name}/current/{path} >/dev/null 2>&1; echo $?') == '0\n'
 
 
 @deployed
@@ -395,6 +406,51 @@ def test_interrupted_leaves_nothing(shop):
     assert (shop.release, shop.is_served()) == (release, True)
 
 
+def left_behind(site):
+    """By deploys that are over: files, releases that are not whole, servers on trial."""
+    return site.machine.shell(f'''find /run /tmp -maxdepth 1 -name 'deploy-{site.name}*' ! -name '*.lock'
+        for release in /srv/{site.name}/releases/*; do [ -e "$release/.digest" ] || echo "$release"; done
+        pgrep --list-full --full '{site.name}[ ]unix:' || true''')
+
+
+def interrupt(site, folder, function, most, *, is_late=False):
+    """Deploy again and again, each time with SIGINT before the next command of a function; how many they were."""
+    strikes = Strikes(site.machine, folder)
+    for number in range(1, most + 1):
+        site.renew()
+        if is_late:
+            site.write('api/v0/health.py', f'{LATE}\n# {number}\n')
+        struck, output = strikes.run(f'INT:{function}:{number}', site.product / 'deploy.sh')
+        what = f'{struck}{output}'
+        assert 'deploy.conf' in site.machine.run('ls', f'/srv/{site.name}/current/{site.name}/', status=None), what
+        wait_for(site.is_served, f'the service after {what}', 30)
+        assert left_behind(site) == '', what
+        if not struck:
+            return number - 1
+    return most
+
+
+@deployed
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(('function', 'is_late', 'at_least', 'most'), [
+    ('apply', False, 7, 20),
+    ('leave', False, 4, 4),
+    ('leave', True, 6, 6),
+], ids=['apply', 'leave', 'put-back'])
+def test_interrupted_anywhere_serves(shop, tmp_path, say, function, is_late, at_least, most):
+    health = (shop.product / 'api/v0/health.py').read_text()
+    try:
+        number = interrupt(shop, tmp_path, function, most, is_late=is_late)
+    finally:
+        shop.write('api/v0/health.py', health)
+    say(f'interrupted before each of {number} commands of {function}')
+    assert number >= at_least
+    expected = shop.renew()
+    assert 'serves, at' in shop.deploy()
+    assert shop.machine.call(WORK_READ) == (200, expected)
+    wait_for(lambda: shop.machine.run('supervisorctl', 'status').count('RUNNING') == 2, 'two programs')
+
+
 @deployed
 def test_reload_takes_what_was_edited(shop):
     place = '/srv/shop/current/shop/api/v0/work.py'
@@ -487,6 +543,119 @@ def test_https_and_balancers(blog):
     assert redirect == f'{secure}/a?b=c'
     blog.machine.call('/api/v0/echo/read', *to_blog, '--header', 'X-Forwarded-For: 6.6.6.6, 203.0.113.9', url=secure)
     assert blog.log('access').splitlines()[-1].endswith(' 203.0.113.9')
+
+
+# Secrets
+
+
+@pytest.fixture(scope='module')
+def vault(machine, tmp_path_factory):
+    """With secrets in it."""
+    site = make_site(machine, tmp_path_factory.mktemp('products'), 'vault')
+    site.write('deploy.conf', VAULT)
+    site.write('.env', 'PASSWORD=xyzzy-env\n')
+    site.write('requirements.txt', 'apiphant[cluster]\n')
+    machine.run('mkdir', '-m', '1777', '/run/temporary')
+    return site
+
+
+@pytest.fixture
+def spied(vault, tmp_path):
+    """Deploy in some way, and know what others could read meanwhile and afterwards, and which files there were."""
+    def deploy(*words, strikes='', reason=''):
+        spy = Spy(vault.machine, 'xyzzy', *SPIED)
+        try:
+            command = 'env', 'TMPDIR=/run/temporary', vault.product / 'deploy.sh', *words
+            if strikes:
+                struck, output = Strikes(vault.machine, tmp_path).run(strikes, *command)
+                assert strikes in struck, output
+            else:
+                assert reason in vault.machine.run(*command, status=1 if reason else 0)
+        finally:
+            leaks, seen = spy.end()
+        assert leaks == []
+        return seen
+    return deploy
+
+
+def counted(seen, end):
+    return len([path for path in seen if path.endswith(end)])
+
+
+@deployed
+def test_secrets_of_a_first_deploy(vault, spied):
+    spied('--dry-run')
+    seen = spied()
+    assert counted(seen, '/vault/.env') == counted(seen, '/vault/deploy.conf') == 1
+    assert counted(seen, BACKGROUND) == 2
+    assert 'xyzzy-engine' in vault.machine.read(BACKGROUND)
+
+
+@deployed
+def test_secrets_of_a_redeploy(vault, spied):
+    vault.renew()
+    assert counted(spied(), '/vault/.env') == 2
+    assert counted(spied('--rollback'), f'/old{BACKGROUND}') == 1
+    spied('--dry-run')
+
+
+@deployed
+@pytest.mark.parametrize(('place', 'text', 'reason'), [
+    ('api/v0/work.py', TELLING, 'PASSWORD=xyzzy-env'),
+    ('api/v0/health.py', LATE, 'putting back what was there before'),
+    ('requirements.txt', 'apiphant\nno-such-thing-at-all\n', 'pip could not install'),
+], ids=['check', 'late', 'requirements'])
+def test_secrets_of_a_failed_deploy(vault, spied, place, text, reason):
+    good = (vault.product / place).read_text()
+    vault.write(place, text)
+    try:
+        spied(reason=reason)
+    finally:
+        vault.write(place, good)
+
+
+@deployed
+@pytest.mark.parametrize(('strike', 'words', 'place'), [
+    ('KILL:is_same:1', ['--dry-run'], f'/new{BACKGROUND}'),
+    ('KILL:make_venv:1', [], '/vault/.env'),
+    ('KILL:try_release:6', [], '/vault/.env'),
+    ('KILL:write_configs:1', [], f'/old{BACKGROUND}'),
+], ids=['dry-run', 'virtualenv', 'trial', 'configurations'])
+def test_secrets_after_a_kill(vault, spied, strike, words, place):
+    vault.renew()
+    assert counted(spied(*words, strikes=strike), place) >= 1
+    vault.renew()
+    spied()
+    assert left_behind(vault) == ''
+    assert vault.machine.run('ls', '/run/temporary') == ''
+
+
+@deployed
+@pytest.mark.parametrize(('path', 'who', 'can'), [
+    ('vault/.env', 'vault', True),
+    ('vault/.env', 'www-data', False),
+    ('vault/deploy.conf', 'vault', False),
+    ('venv/bin/apiphant', 'vault', True),
+    ('venv/bin/apiphant', 'nobody', False),
+    ('vault/public/index.html', 'www-data', True),
+])
+def test_who_may_read_after_all(vault, path, who, can):
+    assert can_read(vault, path, who) == can
+
+
+def test_no_unit_has_a_secret_in_a_command():
+    """What systemd fills into a command line, all users see in the list of processes."""
+    for unit in (SAMPLE / 'systemd').iterdir():
+        assert not re.search(r'^Exec.*(?<!\$)\$\{?ENGINE', unit.read_text(), re.MULTILINE), unit.name
+
+
+@deployed
+def test_unit_gives_the_engine_to_the_runner(vault):
+    unit = (vault.product / 'systemd/vault-background.service').read_text()
+    command = re.search('^ExecStart=(.*)', unit, re.MULTILINE)[1]
+    words = shlex.split(command.replace('$$', '$'))  # as systemd takes it
+    assert 'an engine is redis://' in vault.machine.run('env', 'ENGINE=nonsense', *words, status=None)
+
 
 
 # What cannot run here, and what need not

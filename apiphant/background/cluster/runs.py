@@ -4,7 +4,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
+import gevent
 from redis.exceptions import RedisError
 
 from ...words import reason
@@ -15,17 +17,29 @@ from .locks import Locks
 log = logging.getLogger(__name__)
 
 
-
-class Runs:
-    """What is between Celery and `run(task)`, which returns whether it was done: no overlap, and rests."""
+class GuardedRuns:
+    """Calls `run(task)`, which returns whether it was done, if the task neither runs already nor rests."""
 
     def __init__(self, locks: Locks, failures: Failures, run: Callable[[Task], bool]) -> None:
         self._locks = locks
         self._failures = failures
         self._run = run
+        self._greenlets: set[Any] = set()
 
     def start(self, task: Task) -> None:
-        """Unless it is still running somewhere, or rests."""
+        """Run it here, unless it is still running somewhere, or rests."""
+        current = gevent.getcurrent()
+        self._greenlets.add(current)
+        try:
+            self._run_if_free(task)
+        finally:
+            self._greenlets.discard(current)
+
+    def end(self) -> None:
+        """End those that are still running."""
+        gevent.killall(list(self._greenlets), timeout=1)
+
+    def _run_if_free(self, task: Task) -> None:
         try:
             with self._locks.hold(task.name) as is_free:
                 if is_free:

@@ -22,6 +22,7 @@ from gevent.lock import Semaphore
 from greenlet import gettrace, settrace
 
 from ..control import Channel
+from ..gate import Guarded
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class Terminal:
         for number in (0, 1):
             self._undo.append(partial(_put_back, os.dup(number), number))
             os.dup2(self._descriptor, number)
+        self._undo.append(partial(setattr, sys, 'stdout', sys.stdout))
+        sys.stdout = Guarded(sys.stdout)
         modes = termios.tcgetattr(self._descriptor)
         self._undo.append(lambda: termios.tcsetattr(self._descriptor, termios.TCSADRAIN, modes))
         termios.tcsetattr(self._descriptor, termios.TCSADRAIN, [*modes[:3], modes[3] | termios.ECHO | termios.ICANON, *modes[4:]])

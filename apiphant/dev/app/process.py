@@ -18,17 +18,17 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
-from gevent.monkey import get_original
 
 from ... import logs
 from ...api import product
 from ...api.application import Application
 from ...api.request import convert
-from ...background.run import run_once
+from ...background.run import NoTask, run_named
 from ...background.tasks import tasks
 from ...http.acceptor import Acceptor
 from ...http.settings import Settings
-from ...threads import leave_with
+from ...threads import leave_with_lifeline
+from ...words import sentence
 from ..control import Channel
 from ..reload import side_effects
 from ..reload.reloader import Reloader
@@ -46,12 +46,13 @@ log = logging.getLogger(__name__)
 
 def main(path: str, control: int, listener: int, lifeline: int, terminal: int) -> None:
     """Serve the product in the folder `path` on the socket `listener`; the numbers are inherited descriptors, -1 for no terminal."""
-    get_original('_thread', 'start_new_thread')(leave_with, (lifeline,))
+    leave_with_lifeline(lifeline)
     logs.setup(is_short=True)
     side_effects.install()
     found = product.find(path)
     product.add_to_path(found)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN: the product's children would inherit that
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the console starts this process without
     signal.signal(signal.SIGUSR1, lambda number, frame: _interrupt(frame, str(found.path) + os.sep))
     process = AppProcess(found, Channel(socket.socket(fileno=control)), terminal)
     if terminal >= 0:
@@ -120,7 +121,9 @@ class AppProcess:
         try:
             text, is_failed = QUESTIONS[message['what']](self, message), False
         except NoTask as error:
-            text, is_failed = str(error), True
+            text, is_failed = sentence(str(error)), True
+        except TaskFailed:
+            text, is_failed = '', True
         except BaseException as error:
             text, is_failed = logs.format_error(error), True
         self._channel.send(answer=message['ask'], text=text, failed=is_failed)
@@ -133,12 +136,9 @@ class AppProcess:
 
     def _run_task(self, message: dict[str, Any]) -> str:
         """Its log lines tell how it went."""
-        named = {task.name: task for task in tasks()}
-        if message['name'] not in named:
-            raise NoTask(f'There is no task {message["name"]!r}; there are: {", ".join(named) or "none"}')
         module = sys.modules.get(f'{self._product.name}.api.background')
-        if not run_once(named[message['name']], getattr(module, 'on_error', None)):
-            raise NoTask('')
+        if not run_named(message['name'], getattr(module, 'on_error', None)):
+            raise TaskFailed
         return ''
 
     def _set_level(self, message: dict[str, Any]) -> str:
@@ -165,8 +165,8 @@ class AppProcess:
             self._ask_restart(changed)
 
 
-class NoTask(Exception):
-    """A task could not be run, or failed; the text says what the log does not."""
+class TaskFailed(Exception):
+    """A task was run and failed; the log says why."""
 
 
 QUESTIONS: dict[str, Callable[[AppProcess, dict[str, Any]], str]] = {

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 from codecs import getincrementaldecoder
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fcntl import ioctl
 from select import select
 from struct import unpack
@@ -32,12 +33,14 @@ class App:
         terminal = os.dup(sys.stdin.fileno()) if has_terminal else -1
         inherited = (theirs.fileno(), listener.fileno(), lifeline, terminal)
         command = [sys.executable, '-P', '-m', 'apiphant.dev.app', str(product.path), *map(str, inherited)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, env={**os.environ, 'PYTHONUNBUFFERED': '1'},
-            pass_fds=[number for number in inherited if number >= 0])
+        with _without_interrupts():
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed,
+                env={**os.environ, 'PYTHONUNBUFFERED': '1'}, pass_fds=[number for number in inherited if number >= 0])
         for descriptor in (lifeline, printed, *([terminal] if has_terminal else [])):
             os.close(descriptor)
         theirs.close()
+        self._lock = threading.Lock()
         self.channel = Channel(ours)
         self.printed = Pump(output, write)
 
@@ -61,8 +64,7 @@ class App:
 
     def stop(self) -> None:
         """End it: it leaves when its lifeline ends, if it can."""
-        os.close(self._lifeline)
-        self._lifeline = -1
+        self._end_lifeline()
         try:
             self._process.wait(LEAVE_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -71,10 +73,25 @@ class App:
         self._close()
 
     def _close(self) -> None:
-        self.printed.join()
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+        self.printed.join(LEAVE_TIMEOUT)  # what the app started may go on, and print on
+        self._end_lifeline()
+
+    def _end_lifeline(self) -> None:
+        """Once: that it died may be noticed while it is ended."""
+        with self._lock:
+            if self._lifeline >= 0:
+                os.close(self._lifeline)
+                self._lifeline = -1
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """What is started here gets no SIGINT until it wants it: the app would die of a Ctrl-C while it starts."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Pump(threading.Thread):

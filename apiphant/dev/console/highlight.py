@@ -20,6 +20,7 @@ from pygments.util import ClassNotFound
 
 from ...api.actions import ACTIONS
 from ...words import count
+from .. import gate
 from ..line.values import json_text
 from .reply import Reply
 
@@ -29,7 +30,7 @@ LEVELS = {'DEBUG': 'brightblack', 'INFO': 'green', 'WARNING': 'yellow', 'ERROR':
 LOG = re.compile(r'(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)(?P<time> \d\d:\d\d:\d\d)(?P<text> .*)', re.DOTALL)
 FRAME = re.compile(r'(?P<bars>[ |+-]*)File "(?P<path>[^"]*)", line (?P<line>\d+)(?P<rest>.*)', re.DOTALL)
 BARS = re.compile(r'((?: *[|+] )?)(.*)', re.DOTALL)
-ERROR = re.compile(r'(?P<name>[A-Za-z_](?:[\w.]|<locals>)*)(?P<text>: .*|\n?)', re.DOTALL)
+ERROR = re.compile(r'(?P<name>[A-Za-z_](?:[\w.]|<locals>)*)(?P<text>: .*|)', re.DOTALL)
 
 bygroups: Any = lexer.bygroups  # they have no types
 using: Any = lexer.using
@@ -99,21 +100,22 @@ def reply(answer: Reply, is_colour: bool) -> str:
 
 def status(answer: Reply, is_colour: bool) -> str:
     """With time and size."""
-    words = f'{answer.status} {answer.reason}'
+    words = gate.shown(f'{answer.status} {answer.reason}')
     if is_colour:
         words = colorize('green' if answer.status < 400 else 'red', words)
-    return f'{words}  {_duration(answer.seconds)}  {_size(len(answer.body))}'
+    return f'{words}  {_duration(answer.seconds)}  {size(len(answer.body))}'
 
 
 def body(content: bytes, is_colour: bool) -> str:
     """Of a large one only the beginning, as it came."""
     if len(content) > LARGE:
-        return f'{content[:SHOWN].decode("utf-8", "replace")}\n... {_size(len(content) - SHOWN)} more; try | less or > file'
+        start = gate.shown(content[:SHOWN].decode('utf-8', 'replace'))
+        return f'{start}\n... {size(len(content) - SHOWN)} more; try | less or > file'
     text = content.decode('utf-8', 'replace')
     try:
         text = json_text(json.loads(text), indent=2)
     except (ValueError, RecursionError):
-        return text
+        return gate.shown(text)
     return highlight(text, JsonLexer(), _formatter()).rstrip('\n') if is_colour else text
 
 
@@ -121,30 +123,38 @@ def _duration(seconds: float) -> str:
     return f'{seconds * 1000:.1f} ms' if seconds < 1 else f'{seconds:.2f} s'
 
 
-def _size(number: int) -> str:
-    return count(number, 'byte') if number < 10_000 else f'{number / 1000:.0f} kB'
+def size(number: int) -> str:
+    if number < 10_000:
+        return count(number, 'byte')
+    return f'{number / 1000:.0f} kB' if number < 999_500 else f'{number / 1_000_000:.1f} MB'
 
 
 class Painter:
-    """Colours what an app prints, line by line, keeping whether a traceback is being printed, and where one came from last."""
+    """Colours what an app prints, line by line.
+
+    Keeps whether a traceback is being printed, and where one came from last.
+    What comes out passes the gate: of a traceback everything is shown, other lines may have the app's own colours.
+    """
 
     def __init__(self) -> None:
         self.last_place: tuple[str, int] | None = None
         self._in_traceback = False
 
     def paint(self, text: str) -> str:
-        return ''.join(map(self._line, text.splitlines(keepends=True)))
+        return '\n'.join(self._line(line) for line in text.replace('\r\n', '\n').split('\n'))
 
     def _line(self, line: str) -> str:
         log, frame = LOG.match(line), FRAME.match(line)
         if frame:
             self._in_traceback = True
             self.last_place = frame['path'], int(frame['line'])
-            return f'{frame["bars"]}File "{colorize("cyan", frame["path"])}", line {colorize("cyan", frame["line"])}{frame["rest"]}'
+            path, number = colorize('cyan', gate.shown(frame['path'])), colorize('cyan', frame['line'])
+            return f'{frame["bars"]}File "{path}", line {number}{gate.shown(frame["rest"])}'
         if log:
             self._in_traceback = False
-            return colorize(LEVELS[log['level']], log['level']) + colorize('brightblack', log['time']) + log['text']
-        return self._of_traceback(line) if self._in_traceback else line
+            text = gate.printed(log['text'], True)
+            return colorize(LEVELS[log['level']], log['level']) + colorize('brightblack', log['time']) + text
+        return self._of_traceback(gate.shown(line)) if self._in_traceback and line else gate.printed(line, True)
 
     def _of_traceback(self, line: str) -> str:
         """Source, the marks below it, or the error that ends it; in a group of errors, all behind bars."""
@@ -152,7 +162,7 @@ class Painter:
         assert match is not None  # it matches anything
         bars, text = match.groups()
         if text.startswith('    '):
-            return bars + (colorize('red', text.rstrip('\n')) + '\n' if not text.strip(' ^~\n') else _python(text))
+            return bars + (_python(text) if text.strip(' ^~') else colorize('red', text))
         error = ERROR.fullmatch(text)
         if not error:
             return line
@@ -162,4 +172,4 @@ class Painter:
 
 def _python(line: str) -> str:
     indent = line[:len(line) - len(line.lstrip())]
-    return indent + highlight(line.strip(), PythonLexer(), _formatter())
+    return indent + highlight(line.strip(), PythonLexer(), _formatter()).rstrip('\n')

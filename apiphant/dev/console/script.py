@@ -6,9 +6,11 @@ import os
 import sys
 from collections.abc import Iterable
 
-from ..line.command import BadLine
+from ..gate import StreamOut
+from ..line.context import BadLine
 from ..line.effect import Ask, Call, Do, Edit, Effect, Open, Save, Show, Watch
 from . import shell
+from .failure import failed
 from .reply import CallError, Reply
 from .session import Session
 
@@ -16,8 +18,15 @@ CALL_FAILED = 1
 BAD_LINE = 2
 
 
+class Leaving(Exception):
+    """The line says that it was the last."""
+
+
 def run(session: Session, lines: Iterable[str]) -> int:
-    """Run the lines. Returns the exit status: 0 if all calls were answered with 200, 1 if some was not, 2 for a line that means nothing."""
+    """Run the lines. Returns the exit status.
+
+    0 if all calls were answered with 200, 1 if some was not or a line could not be done, 2 for a line without meaning.
+    """
     try:
         return _run(session, lines)
     except BrokenPipeError:  # whoever reads the answers has left
@@ -29,15 +38,25 @@ def _run(session: Session, lines: Iterable[str]) -> int:
     worst = 0
     for number, line in enumerate(lines, 1):
         try:
-            effect = session.interpret(line)
-        except BadLine as error:
-            print(f'apiphant dev: line {number}: {error}', file=sys.stderr)
-            worst = BAD_LINE
-            continue
-        if effect == Do('quit'):
+            worst = max(worst, _run_line(session, line))
+        except Leaving:
             break
-        worst = max(worst, _do(session, effect))
+        except BadLine as error:
+            _say(f'apiphant dev: line {number}: {error}')
+            worst = BAD_LINE
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            _say(f'apiphant dev: line {number}: {failed(line, error)}')
+            worst = max(worst, CALL_FAILED)
     return worst
+
+
+def _run_line(session: Session, line: str) -> int:
+    effect = session.interpret(line)
+    if effect == Do('quit'):
+        raise Leaving
+    return _do(session, effect)
 
 
 def _do(session: Session, effect: Effect) -> int:
@@ -51,32 +70,40 @@ def _do(session: Session, effect: Effect) -> int:
     if isinstance(effect, Save):
         return _save(session, effect)
     if isinstance(effect, (Edit, Open, Watch)):
-        print(f'apiphant dev: {type(effect).__name__.lower()} is for a terminal', file=sys.stderr)
+        _say(f'apiphant dev: {type(effect).__name__.lower()} is for a terminal')
         return BAD_LINE
     return 0
 
 
 def _save(session: Session, effect: Save) -> int:
     try:
-        print(session.save(effect), file=sys.stderr)
+        _say(session.save(effect))
     except BadLine as error:
-        print(f'apiphant dev: {error}', file=sys.stderr)
+        _say(f'apiphant dev: {error}')
         return CALL_FAILED
     return 0
 
 
+def _say(text: str) -> None:
+    StreamOut(sys.stderr).say(text)
+
+
 def _print(text: str, output: str) -> int:
     if output:
-        return CALL_FAILED if shell.feed(output, f'{text}\n'.encode()) else 0
-    print(text, flush=True)
+        return _pipe(f'{text}\n'.encode(errors='backslashreplace'), output)
+    StreamOut(sys.stdout).say(text)
     return 0
+
+
+def _pipe(data: bytes, output: str) -> int:
+    return CALL_FAILED if shell.feed(output, data) else 0
 
 
 def _ask(session: Session, question: Ask) -> int:
     try:
         answer = session.ask(question)
     except CallError as error:
-        print(error, file=sys.stderr)
+        _say(str(error))
         return CALL_FAILED
     session.settle()
     return _print(answer, question.output) if answer else 0
@@ -86,12 +113,12 @@ def _call(session: Session, call: Call) -> int:
     try:
         answer = session.call(call)
     except CallError as error:
-        print(f'apiphant dev: {error}', file=sys.stderr)
+        _say(f'apiphant dev: {error}')
         return CALL_FAILED
     session.settle()
-    failed = _print(_one_line(answer), call.output)
+    failed = _pipe(answer.body, call.output) if call.output else _print(_one_line(answer), '')
     if hint := session.suggestion(call, answer):
-        print(f'apiphant dev: {hint}', file=sys.stderr)
+        _say(f'apiphant dev: {hint}')
     return failed if answer.status == 200 else CALL_FAILED
 
 
@@ -100,5 +127,5 @@ def _one_line(answer: Reply) -> str:
     text = answer.body.decode('utf-8', 'replace').rstrip('\n')
     try:
         return json.dumps(json.loads(text), ensure_ascii=False) if '\n' in text else text
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

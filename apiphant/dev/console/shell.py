@@ -10,10 +10,13 @@ PATIENCE = 1.0  # seconds for a command to end by itself
 
 
 def feed(command: str, data: bytes, *, stdout: int | None = None) -> int:
-    """Run a shell command with the data on its standard input; its exit status, negative for a signal. It need not read the data."""
+    """Run a shell command with the data on its standard input; its exit status, negative for a signal.
+
+    It need not read the data. Raises OSError where it cannot be started.
+    """
     interrupts: list[int] = []  # Ctrl-C could come when there is a child, and nobody knows of it yet
     with handled(lambda number, frame: interrupts.append(number), signal.SIGINT):
-        child = subprocess.Popen(['sh', '-c', command], stdin=subprocess.PIPE, stdout=stdout, bufsize=0)
+        child = _start(command, stdout)
     try:
         if interrupts:
             raise KeyboardInterrupt
@@ -22,6 +25,14 @@ def feed(command: str, data: bytes, *, stdout: int | None = None) -> int:
     except BaseException:
         _end(child)
         raise
+
+
+def _start(command: str, stdout: int | None) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(['sh', '-c', command], stdin=subprocess.PIPE, stdout=stdout, bufsize=0)
+    except OSError as error:  # no sh, or a command that is longer than the system allows
+        words = (error.strerror or '').lower()
+        raise OSError(error.errno, f'the command cannot be given to sh: {words}') from None
 
 
 def _write(child: subprocess.Popen[bytes], data: bytes) -> None:

@@ -17,6 +17,8 @@ from ...api.product import Product
 from ..line.route_index import Routes
 from .child import App
 
+PROMPTLY = 0.15  # seconds in which an app answers that runs nothing for long
+START_TIMEOUT = 2.0  # seconds that one takes that starts
 ANSWER_TIMEOUT = 2.0  # seconds that an interrupted app has to answer before it is killed
 
 
@@ -49,6 +51,7 @@ class Supervisor:
         self._say = say
         self._changed = threading.Event()
         self._answered = threading.Event()
+        self._interrupting = threading.Lock()
         self.is_waiting = False  # for a change, since the app died while it started
         self._leaving = False
         self._lender = lender
@@ -69,12 +72,12 @@ class Supervisor:
         self._app.channel.send(look=paths)
 
     def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in what the app runs; replace the app if it does not answer then."""
-        app = self._app
-        if self.is_lent:
-            return
-        app.signal(signal.SIGUSR1)
-        threading.Thread(target=self._check_answer, args=(app,), name='interrupt', daemon=True).start()
+        """Raise KeyboardInterrupt in what keeps the app from answering; replace it if it does not answer then either.
+
+        An app that answers runs nothing that has to be stopped: others' calls go on.
+        """
+        if not self.is_lent and self._interrupting.acquire(blocking=False):
+            threading.Thread(target=self._interrupt, args=(self._app,), name='interrupt', daemon=True).start()
 
     def ask(self, what: str, **details: object) -> tuple[str, bool]:
         """The app's answer to a question, and whether it failed at it; '' if it died over it."""
@@ -117,9 +120,10 @@ class Supervisor:
                 self._say('The app process before goes on, since the new one is broken.')
                 app.leave()
             else:
-                before = self._app
-                self._keep(app)
-                self._receive(message)
+                with self._has_answer:  # so that none is kept in place of the one before when that dies just now
+                    before = self._app
+                    self._keep(app)
+                    self._receive(message)
                 before.leave()
 
     def _start(self) -> App:
@@ -138,8 +142,8 @@ class Supervisor:
             elif app is self._app:
                 self._receive(message)
         self._lend_to(app, 'release')
-        if app is self._app and not self._leaving:
-            self._replace()
+        if self._serves(app):
+            self._replace(app)
 
     def _lend_to(self, app: App, what: str) -> None:
         if what == 'release':
@@ -171,31 +175,55 @@ class Supervisor:
                 self.last_reload = strftime('reloaded %H:%M:%S')
                 self.on_reload()
             self._app.channel.send(serve=1)
+            self.is_waiting = False
             self.ready.set()
             self.settled.set()
 
-    def _replace(self) -> None:
-        """An app that never was ready would only die again: that waits for a change."""
-        how = self._app.wait()
-        was_ready = self.ready.is_set()
-        self.ready.clear()
-        self.settled.clear()
-        if not was_ready:
-            self._say(f'The app process {how} while it started. It is started again when a file is saved.')
-            self._changed.clear()
-            self.is_waiting = True
-            self.settled.set()
-            self._changed.wait()
-            self.is_waiting = False
-            self.settled.clear()
-        else:
-            self._say(f'The app process {how}. Starting it again.')
-        if not self._leaving:
-            self._keep(self._start())
+    def _serves(self, app: App) -> bool:
+        """Whether no other has taken its place, and one is needed."""
+        return app is self._app and not self._leaving
 
-    def _check_answer(self, app: App) -> None:
+    def _replace(self, app: App) -> None:
+        """An app that never was ready would only die again: that waits for a change."""
+        how = app.wait()
+        if self.ready.is_set():
+            self._say(f'The app process {how}. Starting it again.')
+        else:
+            self._say(f'The app process {how} while it started. It is started again when a file is saved.')
+            self._wait_for_change()
+        if self._serves(app):
+            self._take_place_of(app, self._start())
+
+    def _wait_for_change(self) -> None:
+        self._changed.clear()
+        self.is_waiting = True
+        self.settled.set()
+        self._changed.wait()
+        self.is_waiting = False
+
+    def _take_place_of(self, dead: App, app: App) -> None:
+        """Unless a restart has put another there meanwhile."""
+        with self._has_answer:
+            is_needed = self._serves(dead)
+            if is_needed:
+                self.ready.clear()
+                self.settled.clear()
+                self._keep(app)
+        if not is_needed:
+            app.leave()
+
+    def _interrupt(self, app: App) -> None:
+        try:
+            if self._answers_within(app, PROMPTLY if self.ready.is_set() else START_TIMEOUT):
+                return
+            app.signal(signal.SIGUSR1)
+            if not self._answers_within(app, ANSWER_TIMEOUT) and app is self._app and self.ready.is_set():
+                self._say(f'The app process did not answer for {ANSWER_TIMEOUT:g} s.')
+                app.signal(signal.SIGKILL)
+        finally:
+            self._interrupting.release()
+
+    def _answers_within(self, app: App, seconds: float) -> bool:
         self._answered.clear()
         app.channel.send(ping=1)
-        if not self._answered.wait(ANSWER_TIMEOUT) and app is self._app and self.ready.is_set():
-            self._say(f'The app process did not answer for {ANSWER_TIMEOUT:g} s.')
-            app.signal(signal.SIGKILL)
+        return self._answered.wait(seconds)

@@ -17,6 +17,8 @@ from typing import Any
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
+from ...words import reason
+
 QUIET = 0.004  # seconds without events that end a save
 MANY = 5  # files, from which on this is no person saving but a tool, a checkout for instance
 MANY_QUIET = 0.05  # seconds
@@ -59,7 +61,7 @@ class Watcher(FileSystemEventHandler):
             self._schedule(self._folder)
             self._observer.start()
         except OSError as error:
-            self._say(f'No events from the file system ({(error.strerror or str(error)).lower()}): looking for changes once a second.')
+            self._say(f'No events from the file system ({reason(error)}): looking for changes once a second.')
 
     def _schedule(self, folder: Path) -> None:
         for path, is_recursive in roots(folder):

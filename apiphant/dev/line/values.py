@@ -4,10 +4,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from .. import gate
+
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """JSON that can be written: halves of surrogate pairs stay escapes."""
-    return json.dumps(value, indent=indent, ensure_ascii=False).encode('utf-8', 'backslashreplace').decode()
+    """JSON that can be written and shown: what could act on a terminal, and halves of surrogate pairs, are escaped."""
+    return gate.shown_json(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def described(value: Any) -> str:

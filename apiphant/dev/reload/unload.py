@@ -8,6 +8,7 @@ from typing import Any
 
 import gevent
 
+from ...background.tasks import forget
 from ...modules import names_of
 from ...reload import UNLOADERS
 
@@ -24,6 +25,7 @@ class Unloader:
 
     def unload(self, modules: list[object]) -> None:
         """Returns at once; the functions are called later, in the order opposite to that in which they were given."""
+        forget(modules)
         functions = [function for module in modules for function in _unloaders(names_of(module).pop(UNLOADERS, None))]
         if modules:
             gevent.spawn(self._finish, frozenset(self._running()), functions)
