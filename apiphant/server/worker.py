@@ -21,8 +21,8 @@ from .. import address, logs, words
 from ..api.product import BrokenProduct, ProductError
 from ..http import access_log, proxies
 from ..http.acceptor import BATCH, Acceptor
-from ..http.connection import Settings
 from ..http.message import Message
+from ..http.settings import Settings
 from ..threads import QUICK, leave_with_parent
 from .trial import say_broken
 

@@ -14,7 +14,7 @@ FAILED = (500, {'error': '500 Internal Server Error'})
 
 
 def call(handler, body=b'', method='POST', path=PATH):
-    return answer({PATH: Action(handler)}, method, path, body)
+    return answer({PATH: Action(handler)}.get(path), method, path, body)
 
 
 def send(handler):

@@ -13,7 +13,7 @@ JSON = ('Content-Type', 'application/json')
     (404, b'{"a":"\xc3\xb6"}', [JSON, ('Content-Length', '10')]),
     (501, b'{}', [JSON, ('Content-Length', '2'), ('Allow', 'POST')]),
     (204, b'', []),
-    (205, b'', []),
+    (205, b'', [('Content-Length', '0')]),
     (304, b'', []),
 ])
 def test_headers(status, body, expected):
@@ -21,8 +21,8 @@ def test_headers(status, body, expected):
 
 
 def test_status_and_bytes():
-    assert reply({PATH: Action(lambda request: {'n': request.n})}, 'POST', PATH, b'{"n": 1}') == (200, b'{"n":1}')
-    assert reply({}, 'POST', PATH, b'') == (404, b'{"error":"404 Not Found"}')
+    assert reply(Action(lambda request: {'n': request.n}), 'POST', PATH, b'{"n": 1}') == (200, b'{"n":1}')
+    assert reply(None, 'POST', PATH, b'') == (404, b'{"error":"404 Not Found"}')
 
 
 def test_a_megabyte():

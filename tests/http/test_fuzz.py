@@ -51,7 +51,7 @@ class Owner:
         assert not self.ends or self.ends[-1].keep_alive, 'a request after the last'
         assert bool(message.refusal) is not message.is_complete
         self.ends.append(message)
-        status = message.refusal.status if message.refusal else reply(ROUTES, message.method, message.path, b''.join(message.body))[0]
+        status = message.refusal.status if message.refusal else reply(message.action, message.method, message.path, b''.join(message.body))[0]
         self.answers.append((status, message.method, message.target, b''.join(message.body) if not message.refusal else None))
 
 
@@ -134,4 +134,4 @@ def test_any_json(value):
     found = answers([LINE + b'Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n' % (len(body), body)])
     assert [status for status, *_ in found] == [200 if is_sayable(value) else 400]
     if is_sayable(value):
-        assert json.loads(reply(ROUTES, 'POST', '/api/v0/echo/read', body)[1]) == {'a': json.loads(body)['a']}
+        assert json.loads(reply(ROUTES['/api/v0/echo/read'], 'POST', '/api/v0/echo/read', body)[1]) == {'a': json.loads(body)['a']}

@@ -166,6 +166,7 @@ REFUSED = {
         'star': get(b'*'), 'star and more': get(b'*/', method=b'OPTIONS'), 'authority': get(b'h:80'), 'CONNECT': get(b'h:80', method=b'CONNECT'), 'relative': get(b'a'),
         'other scheme': get(b'ftp://h/'), 'absolute without a host': get(b'http:/a'),
         'small method': get(b'/', method=b'post'), 'unknown method': get(b'/', method=b'FOO'), 'no method': b' / HTTP/1.1\r\nHost: x\r\n\r\n',
+        'ICE': b'SOURCE / ICE/1.0\r\nHost: x\r\n\r\n', 'RTSP': b'OPTIONS / RTSP/1.0\r\nHost: x\r\n\r\n', 'RTSP 1.1': b'GET / RTSP/1.1\r\nHost: x\r\n\r\n',
         'HTTP/2 preface': b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'TLS': b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 'SMTP': b'EHLO x\r\n',
         'PROXY': b'PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n' + post(), 'PROXY 2': b'\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c',
     }.items()},

@@ -26,7 +26,7 @@ from ...api.request import convert
 from ...background.run import NoTask, run_named
 from ...background.tasks import tasks
 from ...http.acceptor import Acceptor
-from ...http.connection import Settings
+from ...http.settings import Settings
 from ...threads import leave_with_lifeline
 from ...words import sentence
 from ..control import Channel
