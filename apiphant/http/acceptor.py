@@ -43,6 +43,7 @@ class Acceptor:
         self.settings = settings
         self.is_stopping = False
         self.answered = 0  # requests
+        self.looks = 0  # for clients
         self._tick()
         self.connections: set[Connection] = set()
         self._listener = listener
@@ -60,7 +61,17 @@ class Acceptor:
         self._watcher.start(self._accept)
         self._timer.start(self._sweep)
 
+    @property
+    def descriptor(self) -> int:
+        return self._listener.fileno()
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether it is told of clients that come; not in a pause."""
+        return bool(self._watcher.active)  # type: ignore[attr-defined]
+
     def _accept(self) -> None:
+        self.looks += 1
         for number in range(self._batch):
             if len(self.connections) >= self._limit:
                 if number:
@@ -84,6 +95,10 @@ class Acceptor:
         client = Socket(self._listener.family, SOCK_STREAM, 0, fileno=descriptor)
         client.setblocking(False)
         self.connections.add(TlsConnection(self, client, peer, self._tls) if self._tls else Connection(self, client, peer))
+
+    def welcome_own(self, client: AnySocket) -> None:
+        """A call of this process to itself, as if it were accepted."""
+        self._welcome(client.detach(), '')
 
     def _make_room(self) -> bool:
         """Close some of those that are idle longest. Returns whether one was."""
