@@ -5,6 +5,8 @@ import os
 import re
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from .errors import UserError
@@ -53,10 +55,13 @@ def parse(text: str) -> Address:
     return Address((match['host'] or '127.0.0.1').strip('[]'), int(match['port']))
 
 
-def listen(address: Address) -> socket.socket:
-    """A listening socket. The connections that it accepts have TCP_NODELAY. Raises AddressError."""
+def listen(address: Address, umask: int | None = None) -> socket.socket:
+    """A listening socket. The connections that it accepts have TCP_NODELAY. Raises AddressError.
+
+    A unix socket has the rights that `umask` leaves: who may not write to it cannot connect.
+    """
     try:
-        return _listen_unix(address.path) if address.path else _listen_tcp(address)
+        return _listen_unix(address.path, umask) if address.path else _listen_tcp(address)
     except OSError as error:
         raise AddressError(f'cannot listen on {address}: {_reason(error)}') from None
 
@@ -82,16 +87,27 @@ def _listen_tcp(address: Address) -> socket.socket:
     return listener
 
 
-def _listen_unix(path: str) -> socket.socket:
+def _listen_unix(path: str, umask: int | None) -> socket.socket:
     _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        listener.bind(path)
+        with _masked(umask):
+            listener.bind(path)
         listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise
     return listener
+
+
+@contextmanager
+def _masked(umask: int | None) -> Iterator[None]:
+    before = os.umask(umask) if umask is not None else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.umask(before)
 
 
 def _remove_stale(path: str) -> None:
@@ -107,6 +123,13 @@ def _remove_stale(path: str) -> None:
             os.unlink(path)
             return
     raise FileExistsError(0, 'another server listens there already')
+
+
+def remove(name: object) -> None:
+    """Remove the file of a unix socket that is closed, if it is still there. Other names have none."""
+    if isinstance(name, str):
+        with suppress(OSError):
+            os.unlink(name)
 
 
 def of(listener: socket.socket) -> Address:

@@ -15,6 +15,7 @@ POLL = select.poll  # as it is before gevent patches it
 PIECE = 4096  # bytes that a pipe takes at once if it takes any
 PATIENCE = 100  # ms
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+NAMES = ('apiphant.', 'gunicorn.')
 OURS = (HERE, '<frozen importlib', os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep)
 
 
@@ -25,6 +26,26 @@ def setup(is_short: bool = False, level: str = 'info') -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    keep_on()
+
+
+def keep_on() -> None:
+    """Let nobody switch off the loggers of ours that there are: dictConfig does that to all that it does not name."""
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if name.startswith(NAMES) and type(logger) is logging.Logger:
+            logger.__class__ = OwnLogger
+
+
+class OwnLogger(logging.Logger):
+    """One that is never disabled. Levels and handlers are its users' affair, as with any."""
+
+    @property
+    def disabled(self) -> bool:
+        return False
+
+    @disabled.setter
+    def disabled(self, value: object) -> None:
+        """Ignored."""
 
 
 class Stream(logging.StreamHandler):  # type: ignore[type-arg]

@@ -42,6 +42,7 @@ class Acceptor:
         max_connections: int = 0, batch: int = BATCH, tls: ssl.SSLContext | None = None,
     ) -> None:
         self.connections: set[Connection] = set()
+        self.looks = 0  # for clients
         self._site = Site(app, settings, listener.family, listener.getsockname())
         self._listener = listener
         self._limit = max_connections or resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE
@@ -57,7 +58,17 @@ class Acceptor:
         self._watcher.start(self._accept)
         self._timer.start(self._sweep)
 
+    @property
+    def descriptor(self) -> int:
+        return self._listener.fileno()
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether it is told of clients that come; not in a pause."""
+        return bool(self._watcher.active)  # type: ignore[attr-defined]
+
     def _accept(self) -> None:
+        self.looks += 1
         for number in range(self._batch):
             if len(self.connections) >= self._limit:
                 if number:
@@ -82,6 +93,10 @@ class Acceptor:
         client.setblocking(False)
         transport = TlsTransport(client, peer, self._tls) if self._tls else Transport(client, peer)
         self.connections.add(Connection(self._site, transport, self.connections.discard))
+
+    def welcome_own(self, client: socket.socket) -> None:
+        """A call of this process to itself, as if it were accepted."""
+        self._welcome(client, '')
 
     def _make_room(self) -> bool:
         """Close some of those that are idle longest. Returns whether one was."""

@@ -26,6 +26,7 @@ class Logger(GunicornLogger):  # type: ignore[misc]
         if cfg.accesslog and not self._access:
             self._access = logs.Stream(sys.stdout if cfg.accesslog == '-' else _opened(cfg.accesslog))
             self.access_log.addHandler(self._access)
+        logs.keep_on()
 
     def reopen_files(self) -> None:
         """A log that cannot be opened stays where it was."""

@@ -17,6 +17,7 @@ from typing import Any
 from gunicorn.arbiter import Arbiter as GunicornArbiter
 from gunicorn.errors import HaltServer
 
+from .. import address
 from ..threads import QUICK
 from .trial import try_import
 
@@ -159,14 +160,23 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             time.sleep(0.02)
 
     def _stop(self, graceful: bool) -> None:
-        """Go on to the end, also if a worker could not start, or the file of a unix socket is gone or is another's."""
+        """Go on to the end, also if a worker could not start."""
+        self._close_listeners()
         while True:
             try:
                 return super().stop(graceful)  # type: ignore[no-any-return]
             except HaltServer:
                 continue
-            except OSError:
-                self.LISTENERS: list[Any] = []
+
+    def _close_listeners(self) -> None:
+        """And remove the file of a unix socket that is ours. One whose descriptor was inherited is not."""
+        names = [listener.getsockname() for listener in self.LISTENERS]
+        for listener in self.LISTENERS:
+            listener.close()
+        self.LISTENERS: list[Any] = []
+        if self.app.options['fd'] is None:
+            for name in names:
+                address.remove(name)
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         if exit_status:

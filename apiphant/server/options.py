@@ -2,15 +2,18 @@
 from __future__ import annotations
 
 import os
+import re
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from difflib import get_close_matches
 from typing import Any
 
 from ..api.answer import MAX_BODY
 from ..errors import UserError
+from .peers import Peers
 
+MASK = re.compile('[0-7]{1,4}')
 LEVELS = ('debug', 'info', 'warning', 'error', 'critical')
 
 
@@ -40,15 +43,19 @@ def _level(text: str) -> str:
 
 
 def _peers(text: str) -> str:
-    """'*', or addresses with commas between."""
-    if text.strip() == '*':
-        return text
-    for name in text.split(','):
-        try:
-            ip_address(name.strip())
-        except ValueError:
-            raise ArgumentTypeError(f'{name.strip()!r} is no address') from None
+    """'*', or addresses and networks with commas between."""
+    try:
+        Peers(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
     return text
+
+
+def _mask(text: str) -> int:
+    """Octal, as the shell's umask has it."""
+    if not MASK.fullmatch(text):
+        raise ArgumentTypeError(f'{text!r} should be octal, like 007')
+    return int(text, 8)
 
 
 class BadOption(UserError):
@@ -85,6 +92,8 @@ GROUPS: dict[str, tuple[Option, ...]] = {
                'and up to so many more, so that not all are replaced at once', 'max_requests_jitter'),
         Option('pid', 'FILE', str, None, 'write the number of the master process to a file', 'pidfile'),
         Option('fd', 'N', _number, None, 'listen on an inherited descriptor in place of HOST:PORT'),
+        Option('umask', 'OCTAL', _mask, None,
+               'who may not connect to unix:PATH: 0 lets all users, 007 owner and group; default: as it is inherited'),
     ),
     'limits': (
         Option('keep-alive', 'SECONDS', _above_zero, 75,
@@ -102,7 +111,8 @@ GROUPS: dict[str, tuple[Option, ...]] = {
         Option('certfile', 'FILE', _file, None, 'serve HTTPS with this certificate', 'certfile'),
         Option('keyfile', 'FILE', _file, None, 'and this key', 'keyfile'),
         Option('forwarded-allow-ips', 'LIST', _peers, '127.0.0.1,::1',
-               'peers whose X-Forwarded-For and -Proto are believed, with commas between; *: all'),
+               'peers whose X-Forwarded-For and -Proto are believed, addresses and networks like 10.0.0.0/8 with commas '
+               'between; *: all'),
     ),
 }
 OPTIONS = tuple(option for group in GROUPS.values() for option in group)
@@ -122,17 +132,24 @@ def _help(option: Option) -> str:
 
 
 def resolve(given: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Each option by key: as given, else from the environment, else the default. Raises BadOption."""
+    """Each option by key: as given, else from the environment, else the default. Raises BadOption, TypeError."""
+    for unknown in given.keys() - {option.key for option in OPTIONS}:
+        near = get_close_matches(unknown, [option.key for option in OPTIONS], 1)
+        hint = f'; {near[0]!r} is one' if near else ''
+        raise TypeError(f'serve() got an unexpected keyword argument {unknown!r}{hint}')
     return {option.key: _value(option, given, environment) for option in OPTIONS}
 
 
 def _value(option: Option, given: Mapping[str, Any], environment: Mapping[str, str]) -> Any:
     if option.key in given:
-        return given[option.key]
+        value = given[option.key]
+        return _read(option, value, option.key) if isinstance(value, str) else value
     text = environment.get(option.variable)
-    if not text:
-        return option.default
+    return _read(option, text, option.variable) if text else option.default
+
+
+def _read(option: Option, text: str, name: str) -> Any:
     try:
         return option.kind(text)
     except ArgumentTypeError as error:
-        raise BadOption(f'{option.variable}: {error}') from None
+        raise BadOption(f'{name}: {error}') from None

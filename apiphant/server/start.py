@@ -14,7 +14,7 @@ from .. import address, logs
 from ..address import Address, AddressError
 from ..api.product import find as find_product
 from ..words import reason
-from . import options, takeover
+from . import options, takeover, temporary
 from .options import BadOption
 from .service import Service
 from .takeover import FormerWorkers
@@ -33,15 +33,15 @@ def serve(path: str | Path, listen: str | Address = address.DEFAULT, **given: An
         try_import(product)
     descriptor, workers = takeover.taken_over()
     if descriptor is None:
-        descriptor = _listener(listen, chosen['fd']).detach()
+        descriptor = _listener(listen, chosen['fd'], chosen['umask']).detach()
     Service(product, descriptor, chosen, FormerWorkers(workers)).run()
 
 
-def _listener(listen: str | Address, descriptor: int | None) -> socket.socket:
+def _listener(listen: str | Address, descriptor: int | None, umask: int | None) -> socket.socket:
     """Raises AddressError."""
     if descriptor is not None:
         return _inherited(descriptor)
-    return address.listen(address.parse(listen) if isinstance(listen, str) else listen)
+    return address.listen(address.parse(listen) if isinstance(listen, str) else listen, umask)
 
 
 def _inherited(descriptor: int) -> socket.socket:
@@ -65,6 +65,7 @@ def _check(chosen: Mapping[str, Any]) -> None:
     if pid and not _can_be_written(pid):
         raise BadOption(f'--pid {pid}: no file can be written there')
     _check_tls(chosen['certfile'], chosen['keyfile'])
+    temporary.folder()
 
 
 def _can_be_written(path: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import ssl
 import sys
 import time
@@ -19,11 +20,13 @@ from gunicorn.workers.base import Worker as GunicornWorker
 
 from .. import address, logs, words
 from ..api.product import BrokenProduct, ProductError
-from ..http import access_log, proxies
+from ..http import access_log
 from ..http.acceptor import BATCH, Acceptor
 from ..http.message import Message
 from ..http.settings import Settings
 from ..threads import QUICK, leave_with_parent
+from .peers import Peers
+from .pulse import Pulse
 from .trial import say_broken
 
 LEAD = 0.5  # seconds by which a worker cuts its requests before its master cuts the worker
@@ -79,7 +82,10 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             acceptor.start()
         self.app.note(self.age, True)
         self._say_serving()
+        pulse = Pulse(self._acceptors, self._own_acceptor().welcome_own, self._stopped.set)
+        pulse.start()
         self._wait()
+        pulse.stop()
         gevent.spawn(self._notify_on)
         for acceptor in self._acceptors:
             acceptor.stop(self._grace)
@@ -96,11 +102,16 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             listener, self.wsgi, self._settings(options),
             max_connections=options['max_connections'], batch=batch, tls=tls)
 
+    def _own_acceptor(self) -> Acceptor:
+        """One that only this worker calls. Its calls are in no log and no count."""
+        near, _ = socket.socketpair()
+        return Acceptor(near, self.wsgi, Settings())
+
     def _settings(self, options: Mapping[str, Any]) -> Settings:
         return Settings(
             keep_alive=options['keep_alive'],
             max_body=options['max_body'],
-            trusted=proxies.trusted_peers(options['forwarded_allow_ips']),
+            trusted=Peers(options['forwarded_allow_ips']),
             access=self._log_access if self.cfg.accesslog else None)
 
     def _tls(self) -> ssl.SSLContext:

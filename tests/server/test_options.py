@@ -60,9 +60,9 @@ BLOCKING = '/api/v0/plain/update'
 NUMBERS = ('-1', '1.5', 'x', '1e3', '٣', ' ', '0x10')
 BAD = {
     'workers': ('0', *NUMBERS), 'timeout': NUMBERS, 'graceful-timeout': NUMBERS, 'max-requests': NUMBERS, 'max-requests-jitter': NUMBERS,
-    'pid': ('/nowhere/pid', '/'), 'fd': ('999', *NUMBERS), 'keep-alive': ('0', *NUMBERS), 'max-connections': NUMBERS, 'max-body': NUMBERS,
+    'pid': ('/nowhere/pid', '/'), 'umask': ('8', '-1', '1.5', 'x', '٣', ' ', '0x10', '77777'), 'fd': ('999', *NUMBERS), 'keep-alive': ('0', *NUMBERS), 'max-connections': NUMBERS, 'max-body': NUMBERS,
     'access-log': ('/nowhere/access.log', '/'), 'log-level': ('loud', 'INFO', '10'), 'certfile': ('/nowhere/cert.pem', '/dev/null', '/'),
-    'keyfile': ('/nowhere/key.pem', '/dev/null'), 'forwarded-allow-ips': ('nobody', '127.0.0.1;::1')}
+    'keyfile': ('/nowhere/key.pem', '/dev/null'), 'forwarded-allow-ips': ('nobody', '127.0.0.1;::1', '10.0.0.1/8')}
 BY_ARGPARSE = [(name, value) for name, values in BAD.items() for value in values if name not in ('pid', 'access-log', 'forwarded-allow-ips')
                and not value.startswith('/dev') and (name, value) not in (('fd', '999'), ('certfile', '/'))]
 BY_SERVER = [(name, value) for name, values in BAD.items() for value in values if (name, value) not in BY_ARGPARSE]

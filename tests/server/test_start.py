@@ -210,6 +210,15 @@ def test_serve_from_a_program(shop):
         assert running.end() == 0
 
 
+def test_serve_with_an_unknown_option(shop):
+    """Nothing that is given is dropped without a word."""
+    for words, like in (('worker=2', "'worker'; 'workers' is one"), ('nothing=2', "'nothing'"), ("workers='x'", "workers: 'x' should be a whole number")):
+        call = f"import apiphant.server; apiphant.server.serve({str(shop)!r}, '127.0.0.1:0', {words})"
+        done = subprocess.run([sys.executable, '-c', call], check=False, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert like in done.stderr.splitlines()[-1], done.stderr
+
+
 def test_serve_in_patched_program(shop):
     done = run_cli(str(shop), 'patched', module='tests.kit.programs.program')
     assert done.returncode == 1
