@@ -57,7 +57,7 @@ def test_no_echo_while_lines_come(start: Callable[..., Console]) -> None:
     """What is typed while a line is written above the prompt is shown by the prompt alone."""
     console = start()
     call = OutsideCall(console.port, '/api/v0/loud/create', lines=40, length=5000)
-    console.wait_for_text('line 1.')
+    console.wait_until(lambda: b'line 1.' in console._raw, 'the first lines')
     seen = set()
     while not call.status:
         seen.add(is_echoing(console))
