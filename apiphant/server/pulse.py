@@ -92,14 +92,17 @@ class Pulse:
         self._leave = leave
         self._answered = -1
         self._has_turned = False
+        self._beat = self._hub.loop.timer(EACH / 2, EACH / 2)
         self._is_over = False
 
     def start(self) -> None:
+        self._beat.start(self._turn)
         start_thread(self._run)
 
     def stop(self) -> None:
         """The worker leaves, which its master looks after."""
         self._is_over = True
+        self._beat.close()
 
     def _run(self) -> None:
         sleep = get_original('time', 'sleep')
@@ -134,12 +137,12 @@ class Pulse:
         before, has_turned = self._answered, self._has_turned
         self._answered = sum(acceptor.answered for acceptor in self._acceptors)
         self._has_turned = False
-        self._hub.loop.run_callback_threadsafe(self._turn)
         frame = sys._current_frames().get(self._main)
         is_resting = frame is not None and frame.f_code is Hub.run.__code__
         return before == self._answered and (has_turned or is_resting)
 
     def _turn(self) -> None:
+        """By a timer: callbacks may have their turn many times, as those of gevent.sleep(0), before events have theirs."""
         self._has_turned = True
 
     def _end(self, what: str, sleep: Callable[[float], None], seconds: float | None) -> None:
