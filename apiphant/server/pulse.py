@@ -7,7 +7,7 @@ wait to be accepted, or nobody watches for them, somebody has to look for client
 
 A handler that does not let go of the hub is another matter: then the call is not answered either, but the main thread is
 busy. After `--timeout`, which people choose by how long their handlers may block, the master ends that worker. Here
-nothing counts but moments in which the main thread rests in its hub, or the hub gets along without its events.
+nothing counts but seconds in which the hub had its turn, or rests, and in which nobody was answered.
 """
 from __future__ import annotations
 
@@ -91,14 +91,18 @@ class Pulse:
         self._welcome = welcome
         self._leave = leave
         self._answered = -1
+        self._has_turned = False
+        self._beat = self._hub.loop.timer(EACH / 2, EACH / 2)
         self._is_over = False
 
     def start(self) -> None:
+        self._beat.start(self._turn)
         start_thread(self._run)
 
     def stop(self) -> None:
         """The worker leaves, which its master looks after."""
         self._is_over = True
+        self._beat.close()
 
     def _run(self) -> None:
         sleep = get_original('time', 'sleep')
@@ -129,11 +133,17 @@ class Pulse:
             self._end('new clients', sleep, None)
 
     def _is_idle(self) -> bool:
-        """Whether the main thread rests in its hub, and nobody has been answered since the last look."""
-        before = self._answered
+        """Whether the hub has turned since the last look, or rests, and nobody has been answered."""
+        before, has_turned = self._answered, self._has_turned
         self._answered = sum(acceptor.answered for acceptor in self._acceptors)
+        self._has_turned = False
         frame = sys._current_frames().get(self._main)
-        return before == self._answered and frame is not None and frame.f_code is Hub.run.__code__
+        is_resting = frame is not None and frame.f_code is Hub.run.__code__
+        return before == self._answered and (has_turned or is_resting)
+
+    def _turn(self) -> None:
+        """By a timer: callbacks may have their turn many times, as those of gevent.sleep(0), before events have theirs."""
+        self._has_turned = True
 
     def _end(self, what: str, sleep: Callable[[float], None], seconds: float | None) -> None:
         """Let the worker leave as it does when it is told to, in so many seconds, or in the time that its calls get."""
