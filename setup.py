@@ -70,7 +70,6 @@ setup(
             'pexpect>=4.9',
             'pyte>=0.8.2',
             'pytest>=8.0',
-            'pytest-rerunfailures>=14',
             'pytest-timeout>=2.3',
             'pytest-xdist>=3.6',
             'pyyaml',

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
+from queue import SimpleQueue
 
 from .. import address
 from ..address import Address
@@ -22,9 +22,10 @@ def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool,
     _take_any_text()
     with address.listen(place) as listener:
         if no_console:
+            ends = _signals()
             with started(found, listener, Stream(sys.stderr), poll) as session:
                 Stream(sys.stderr).say(f'Serving {found.name} on {session.address.url}')
-                _wait_for_signal()
+                ends.get()
             return 0
         if lines is None and sys.stdin.isatty() and sys.stdout.isatty():
             from .console import console  # noqa: PLC0415  # prompt_toolkit takes 0.2 s
@@ -33,8 +34,12 @@ def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool,
             return script.run(session, sys.stdin if lines is None else lines)
 
 
-def _wait_for_signal() -> None:
-    stopped = threading.Event()
+def _signals() -> SimpleQueue[int]:
+    """Of the signals that end it. They are caught before anybody is told that it serves, and from then on.
+
+    A handler runs in whatever the main thread does at the moment: an Event that is being waited for would lock it up.
+    """
+    caught: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stopped.set())
-    stopped.wait()
+        signal.signal(number, lambda number, frame: caught.put(number))
+    return caught

@@ -121,7 +121,7 @@ def test_traceback_shows_user_frames(caplog):
     from apiphant.logs import format_error
     text = format_error(caplog.records[0].exc_info[1])
     assert 'test_application.py' in text
-    assert 'apiphant/app.py' not in text
+    assert '/apiphant/api/' not in text
 
 
 def test_parse_limit_is_the_servers():

@@ -4,14 +4,14 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import socket
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+from tests.kit.processes import children, cpu_of
 from tests.kit.running import DEADLINE, clean_environment, wait_for
-from tests.kit.terminal import TAB, Terminal, children
+from tests.kit.terminal import TAB, Terminal
 
 PROMPT = 'shop> '
 COLOUR_CODES = {*range(30, 39), *range(40, 49), *range(90, 108)}
@@ -103,12 +103,6 @@ class OutsideCall(threading.Thread):
         return self.status
 
 
-def is_free(port: int) -> bool:
-    """Whether nobody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(('127.0.0.1', port)) != 0
-
-
 def colour_codes(raw: bytes) -> set[str]:
     """The parameters of all escapes that set a colour."""
     parameters = {one for found in re.findall(rb'\x1b\[([\d;]*)m', raw) for one in found.decode().split(';') if one}
@@ -117,8 +111,5 @@ def colour_codes(raw: bytes) -> set[str]:
 
 def wait_for_busy(pid: int) -> None:
     """Until the process has used another 0.1 s: a handler that said so before a loop is in it."""
-    def used() -> int:
-        fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-        return int(fields[11]) + int(fields[12])  # in hundredths
-    start = used()
-    wait_for(lambda: used() >= start + 10, 'the process to be busy')
+    start = cpu_of(pid)
+    wait_for(lambda: cpu_of(pid) >= start + 0.1, 'the process to be busy')

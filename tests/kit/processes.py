@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,25 @@ class Serving(Program):
 
 
 def children(pid: int) -> set[int]:
+    """The processes that a process started, by whichever of its threads; none if it is gone."""
+    found: set[int] = set()
+    for listed in Path(f'/proc/{pid}/task').glob('*/children'):
+        with suppress(OSError):  # that thread has just ended
+            found.update(map(int, listed.read_text().split()))
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process started, and those that they did."""
+    return [found for child in sorted(children(pid)) for found in (child, *descendants(child))]
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie."""
     try:
-        return {int(word) for word in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()}
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
     except OSError:
-        return set()
+        return False
 
 
 def workers_of(server: Program, number: int = 2) -> set[int]:
@@ -44,11 +59,10 @@ def workers_of(server: Program, number: int = 2) -> set[int]:
     return children(server.process.pid)
 
 
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
-    except OSError:
-        return False
+def is_free(port: int, host: str = '127.0.0.1') -> bool:
+    """Whether nobody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) != 0
 
 
 def cpu_of(pid: int) -> float:

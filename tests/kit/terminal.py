@@ -7,12 +7,12 @@ import signal
 import termios
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import pexpect
 import pyte
 
+from tests.kit.processes import descendants, is_running
 from tests.kit.running import DEADLINE, wait_for
 
 CTRL_C, CTRL_D, TAB, ENTER, UP = '\x03', '\x04', '\t', '\r', '\x1b[A'
@@ -173,24 +173,3 @@ class Terminal:
     def wait_for_line(self, line: str, deadline: float = DEADLINE) -> None:
         """Until the line of the cursor is this one, spaces at its end aside."""
         self.wait_until(lambda: self._screen.display[self._screen.cursor.y].rstrip() == line, f'the line {line!r}', deadline)
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process started; none if it is gone."""
-    try:
-        return [int(child) for task in Path(f'/proc/{pid}/task').iterdir() for child in (task / 'children').read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes that a process started, and those that they did."""
-    return [found for child in children(pid) for found in (child, *descendants(child))]
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is such a process, and it is no zombie."""
-    try:
-        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
-    except (FileNotFoundError, ProcessLookupError):
-        return False

@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from tests.kit.processes import workers_of
 from tests.kit.running import DEADLINE, Server
 
 
@@ -108,18 +109,16 @@ class Wire:
         return data
 
 
-def workers(server: Server) -> list[int]:
-    """Their process ids."""
-    pid = server.process.pid
-    return [int(child) for child in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
-
-
 def descriptors(server: Server) -> int:
     """How many a server's only worker has open."""
-    return len(list(Path(f'/proc/{workers(server)[0]}/fd').iterdir()))
+    return len(list(Path(f'/proc/{_worker(server)}/fd').iterdir()))
 
 
 def memory(server: Server, kind: str = 'VmRSS') -> int:
     """Bytes of its only worker; VmHWM is the most it ever had."""
-    lines = Path(f'/proc/{workers(server)[0]}/status').read_text().splitlines()
+    lines = Path(f'/proc/{_worker(server)}/status').read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(f'{kind}:')).split()[1])
+
+
+def _worker(server: Server) -> int:
+    return min(workers_of(server, 1))

@@ -38,6 +38,7 @@ class App:
         for descriptor in (lifeline, printed, *([terminal] if has_terminal else [])):
             os.close(descriptor)
         theirs.close()
+        self._lock = threading.Lock()
         self.channel = Channel(ours)
         self.printed = Pump(output, write)
 
@@ -61,8 +62,7 @@ class App:
 
     def stop(self) -> None:
         """End it: it leaves when its lifeline ends, if it can."""
-        os.close(self._lifeline)
-        self._lifeline = -1
+        self._end_lifeline()
         try:
             self._process.wait(LEAVE_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -71,10 +71,15 @@ class App:
         self._close()
 
     def _close(self) -> None:
-        self.printed.join()
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+        self.printed.join(LEAVE_TIMEOUT)  # what the app started may go on, and print on
+        self._end_lifeline()
+
+    def _end_lifeline(self) -> None:
+        """Once: that it died may be noticed while it is ended."""
+        with self._lock:
+            if self._lifeline >= 0:
+                os.close(self._lifeline)
+                self._lifeline = -1
 
 
 class Pump(threading.Thread):

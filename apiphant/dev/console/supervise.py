@@ -117,9 +117,10 @@ class Supervisor:
                 self._say('The app process before goes on, since the new one is broken.')
                 app.leave()
             else:
-                before = self._app
-                self._keep(app)
-                self._receive(message)
+                with self._has_answer:  # so that none is kept in place of the one before when that dies just now
+                    before = self._app
+                    self._keep(app)
+                    self._receive(message)
                 before.leave()
 
     def _start(self) -> App:
@@ -138,8 +139,8 @@ class Supervisor:
             elif app is self._app:
                 self._receive(message)
         self._lend_to(app, 'release')
-        if app is self._app and not self._leaving:
-            self._replace()
+        if self._serves(app):
+            self._replace(app)
 
     def _lend_to(self, app: App, what: str) -> None:
         if what == 'release':
@@ -171,27 +172,42 @@ class Supervisor:
                 self.last_reload = strftime('reloaded %H:%M:%S')
                 self.on_reload()
             self._app.channel.send(serve=1)
+            self.is_waiting = False
             self.ready.set()
             self.settled.set()
 
-    def _replace(self) -> None:
+    def _serves(self, app: App) -> bool:
+        """Whether no other has taken its place, and one is needed."""
+        return app is self._app and not self._leaving
+
+    def _replace(self, app: App) -> None:
         """An app that never was ready would only die again: that waits for a change."""
-        how = self._app.wait()
-        was_ready = self.ready.is_set()
-        self.ready.clear()
-        self.settled.clear()
-        if not was_ready:
-            self._say(f'The app process {how} while it started. It is started again when a file is saved.')
-            self._changed.clear()
-            self.is_waiting = True
-            self.settled.set()
-            self._changed.wait()
-            self.is_waiting = False
-            self.settled.clear()
-        else:
+        how = app.wait()
+        if self.ready.is_set():
             self._say(f'The app process {how}. Starting it again.')
-        if not self._leaving:
-            self._keep(self._start())
+        else:
+            self._say(f'The app process {how} while it started. It is started again when a file is saved.')
+            self._wait_for_change()
+        if self._serves(app):
+            self._take_place_of(app, self._start())
+
+    def _wait_for_change(self) -> None:
+        self._changed.clear()
+        self.is_waiting = True
+        self.settled.set()
+        self._changed.wait()
+        self.is_waiting = False
+
+    def _take_place_of(self, dead: App, app: App) -> None:
+        """Unless a restart has put another there meanwhile."""
+        with self._has_answer:
+            is_needed = self._serves(dead)
+            if is_needed:
+                self.ready.clear()
+                self.settled.clear()
+                self._keep(app)
+        if not is_needed:
+            app.leave()
 
     def _check_answer(self, app: App) -> None:
         self._answered.clear()

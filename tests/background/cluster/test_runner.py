@@ -5,10 +5,10 @@ import re
 import shutil
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
+from tests.kit.processes import children
 from tests.kit.redis import PASSWORD, Redis, free_port
 from tests.kit.running import Program, clean_environment, run_cli, wait_for, write_tree
 
@@ -110,10 +110,6 @@ def both(start, source=QUICK):
     return active, other
 
 
-def children(program):
-    return [int(word) for word in Path(f'/proc/{program.process.pid}/task/{program.process.pid}/children').read_text().split()]
-
-
 def wait_for_run(since, *runners):
     return wait_for(lambda: next((when for when in times('QUICK', *runners) if when > since), None), 'a run')
 
@@ -158,7 +154,7 @@ def test_once(start, redis, tmp_path):
     assert 4 <= len(failed) <= 5
     assert redis.ask('EXISTS', 'apiphant.shop:failures:mends') == '0'
     assert len([line for runner in runners for line in runner.lines if line.endswith('Task mends: OK.')]) > 8
-    scheduler, = children(runners[0])
+    scheduler, = children(runners[0].process.pid)
     runners[0].process.kill()
     assert gap_after(time.time(), *runners) <= GAP
     wait_for(lambda: not os.path.exists(f'/proc/{scheduler}/exe'), 'the end of the scheduler of a runner that was killed')
@@ -168,7 +164,7 @@ def test_once(start, redis, tmp_path):
 def test_killed(start, kill):
     active, other = both(start)
     pid = active.process.pid
-    scheduler, = children(active)
+    scheduler, = children(active.process.pid)
     when = time.time()
     if kill == 'machine':
         os.killpg(pid, signal.SIGKILL)

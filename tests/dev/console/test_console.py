@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.kit.console import PROMPT, Console, OutsideCall, colour_codes, is_free, wait_for_busy
+from tests.kit.console import PROMPT, Console, OutsideCall, colour_codes, wait_for_busy
+from tests.kit.processes import children, is_free, is_running
 from tests.kit.running import wait_for, write_tree
-from tests.kit.terminal import CTRL_C, CTRL_D, UP, children, is_running
+from tests.kit.terminal import CTRL_C, CTRL_D, UP
 
 ECHO = """
 def read(request):

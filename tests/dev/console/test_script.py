@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.kit.processes import children, is_free, is_running
 from tests.kit.running import DEADLINE, Program, clean_environment, dev, run_cli, wait_for, write_tree
-from tests.kit.terminal import Terminal, children, is_running
+from tests.kit.terminal import Terminal
 
 pytestmark = pytest.mark.once
 
@@ -30,7 +30,7 @@ def create(request):
     return {'x': 1 / 0}
 """,
     'shop/api/v0/raw.py': """
-from apiphant.app import raw_response
+from apiphant.server import raw_response
 
 @raw_response
 def read(request, start_response):
@@ -91,12 +91,6 @@ def pipe_lines(shop: Path, text: str, **options: Any) -> subprocess.CompletedPro
 def answers(done: subprocess.CompletedProcess[str]) -> list[Any]:
     """What is on standard output, which should be a JSON document on each line."""
     return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def is_free(port: int) -> bool:
-    """Whether nobody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(('127.0.0.1', port)) != 0
 
 
 # Lines
@@ -203,6 +197,7 @@ def test_app_that_cannot_start(shop: Path) -> None:
                           env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=5, check=False)
     assert done.returncode == 1
     assert 'exit status 3' in done.stderr
+    assert 'Traceback' not in done.stderr
 
 
 def test_interrupt_of_script(shop: Path) -> None:
@@ -450,6 +445,7 @@ def test_ask_app_that_cannot_start(shop: Path, line: str) -> None:
                           env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=8, check=False)
     assert done.returncode == 1
     assert 'does not start' in done.stderr
+    assert 'Traceback' not in done.stderr
 
 
 def test_app_that_dies_over_a_question(shop: Path) -> None:
@@ -608,7 +604,7 @@ def test_app_dies_when_edited(shop: Path) -> None:
 def test_app_killed(shop: Path) -> None:
     with dev(shop) as server:
         assert server.read('echo') == {'server': 'shop'}
-        app = children(server.process.pid)[0]
+        app = min(children(server.process.pid))
         os.kill(app, signal.SIGKILL)
         assert server.read('echo') == {'server': 'shop'}
         server.wait_for_line('killed by SIGKILL')

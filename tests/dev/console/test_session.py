@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from tests.kit.console import PROMPT, Console, OutsideCall, colour_codes, wait_for_busy
+from tests.kit.processes import descendants, is_running
 from tests.kit.running import DEADLINE, run_cli, wait_for, write_tree
-from tests.kit.terminal import CTRL_C, CTRL_D, UP, descendants, is_running
+from tests.kit.terminal import CTRL_C, CTRL_D, UP
 
 ECHO = '''
 def read(request):
