@@ -32,7 +32,7 @@ from ...threads import leave_with
 from ..control import Channel
 from ..reload import side_effects
 from ..reload.reloader import Reloader
-from ..reload.restarts import Fixed
+from ..reload.restarts import RestartFiles
 from . import debug
 from .calls import Calls
 from .evaluate import Evaluator
@@ -70,7 +70,7 @@ class AppProcess:
         self._evaluator = Evaluator(found.name)
         self._calls = Calls(lambda number: channel.send(served=number))
         self._reloader = Reloader(found, self._app, self._look_again, self._ask_restart, lambda: self._acceptor.answering)
-        self._fixed = Fixed(found, self._look_again)
+        self._fixed = RestartFiles(found, self._look_again)
         self._wanted = Event()  # whether the console wants this app to serve
         self._wake = Event()
         self._saved: set[str] = set()

@@ -2,8 +2,8 @@
 
 Look: the tree on disk, and other files that modules read, against what was last attempted; an event only says "look".
 Stage: each module that changed, and each that imports one of them, is imported once into a new module.
-Swap: a broken module, and what cannot do without it, stays as it was, all others become live, and the routes with them.
-A request that is running keeps the code that it began with; what was replaced is unloaded when the last of them has ended.
+Swap: a broken module, and what cannot do without it, stays as it was. All others become live, their routes with them.
+A request that is running keeps the code that it began with. What was replaced is unloaded when they have ended.
 """
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import importlib
 import sys
 import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Set
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -27,14 +26,13 @@ from ...modules import names_of
 from ...reload import UNLOADERS
 from ...validation import ApiError
 from . import plan
-from .attempts import Attempt
-from .changes import SETTLING, _is_being_written, _paths
-from .files import File, Tree, look_at, scan
+from .attempts import Attempt, Attempts
+from .changes import Changes
 from .graph import importers
 from .importing import Finder
 from .leftovers import generations_at_work
 from .report import Reporter
-from .stage import Stage, modules
+from .stage import Modules, Stage, modules
 from .unload import Unloader
 
 TURN = 0.012  # seconds of importing after which others get their turn
@@ -45,50 +43,50 @@ LATER = 0.5  # seconds until greenlets of replaced modules should have ended
 class Reloader:
     """Keeps the routes of `app` those of the product on disk.
 
-    `look_again(seconds)` is asked to call `look` then; `restart(file)` for a process of its own where a module wants that;
-    `running()` what is being answered.
+    `look_again(seconds)` is asked to call `look` then, `restart(file)` for a new process where a module wants one;
+    `running()` gives what is being answered.
     """
 
-    def __init__(self, product: Product, app: Application, look_again: Callable[[float], Any], restart: Callable[[str], Any],
-                 running: Callable[[], Collection[Hashable]]) -> None:
+    def __init__(self, product: Product, app: Application, look_again: Callable[[float], Any],
+                 restart: Callable[[str], Any], running: Callable[[], Collection[Hashable]]) -> None:
         self.product = product
         self._app = app
-        self._look_again = look_again
         self._restart = restart
         self._unloader = Unloader(running)
-        self._finder = Finder(product.name, str(product.path), self._discard)
-        self._reporter = Reporter(product.name, product.path)
-        self._tree: Tree = {}
-        self._data: dict[str, File] = {}  # other files that modules read when they were imported, by path
-        self._known: dict[str, str] = {}  # paths of the tree, as far as they are believed
-        self._seen: dict[str, float] = {}  # since when a change waits to be believed
+        self._attempts = Attempts(product.name)
+        self._changes = Changes(product, self._attempts, look_again)
+        self._finder = Finder(product.name, str(product.path), self._attempts, self._discard)
+        self._reporter = Reporter(product.name, product.path, lambda: self._changes.tree)
         self._asked: dict[str, str] = {}  # digests of modules for which a restart was asked for
-        self._targets: list[Target] = []
         self._lock = RLock()
-        self._resumed = 0.0
         self._checking: Any = None
 
     def start(self) -> None:
         """Import everything for the first time."""
         sys.meta_path.insert(0, self._finder)
         with self._lock:
-            self._scan()
-            self._known = _paths(self._tree)
-            self._reload(set(), self._roots())
+            self._changes.scan()
+            self._changes.believe_all()
+            self._reload(set(), self._changes.roots)
 
     def look(self, saved: Collection[str] = ()) -> bool:
-        """Reload if something is not as it was. `saved` are paths known to be written whole. Returns whether something was reloaded."""
+        """Reload if something is not as it was. `saved` are paths known to be written whole.
+
+        Returns whether something was reloaded.
+        """
         with self._lock:
             started = time.perf_counter()
-            self._scan()
-            changed = self._changed(frozenset(saved))
-            names = self._swappable({name for name in changed if name not in self._data} | plan.readers(changed, self._finder.attempts))
+            self._changes.scan()
+            changed = self._changes.find(frozenset(saved))
+            files = self._changes.files_of(changed)
+            names = self._swappable(changed - files | plan.readers(changed, self._attempts))
             if not names:
                 return False
-            swapped = self._reload(names, names & self._roots())
+            swapped = self._reload(names, names & self._changes.roots)
             if swapped:
-                shown = {name for name in changed if name in self._data or name in swapped}
-                self._reporter.say_reloaded(shown, swapped - shown, len(swapped), (time.perf_counter() - started) * 1000)
+                shown = files | changed & swapped
+                seconds = time.perf_counter() - started
+                self._reporter.say_reloaded(shown, swapped - shown, len(swapped), seconds * 1000)
             return True
 
     @property
@@ -99,65 +97,21 @@ class Reloader:
     @property
     def broken(self) -> list[str]:
         """Modules that could not be imported."""
-        return sorted(name for name, attempt in self._finder.attempts.items() if attempt.error is not None)
+        return sorted(self._attempts.broken)
 
     @property
     def data(self) -> list[str]:
         """Paths of other files that modules read when they were imported."""
-        return sorted(self._data)
-
-    def _roots(self) -> set[str]:
-        """What is imported though nothing imports it."""
-        return {target.module for target in self._targets} | {f'{self.product.name}.api.background'} & self._tree.keys()
-
-    def _scan(self) -> None:
-        importlib.invalidate_caches()
-        before, self._tree = self._tree, scan(self.product.path, self.product.name, self._tree)
-        self._reporter.tree = self._tree
-        if _paths(before) != _paths(self._tree) or self._seen.keys() - self._known:
-            self._scan_targets()
-        paths = {path for attempt in self._finder.attempts.values() for path in attempt.reads}
-        self._data = {path: look_at(path, self._data.get(path)) for path in paths}
-
-    def _scan_targets(self) -> None:
-        waiting = [target for target in self._targets if target.module not in self._tree]
-        self._targets = routing.scan(self.product)[0]
-        listed = {target.module for target in self._targets}
-        self._targets += [target for target in waiting if target.module not in listed]
-
-    # What changed
-
-    def _changed(self, saved: frozenset[str]) -> set[str]:
-        """Names and paths that differ from what was last attempted, less those that have to settle first."""
-        attempts = self._finder.attempts
-        changed = {name for name, attempt in attempts.items() if name in self._tree and self._tree[name].digest != attempt.digest}
-        changed |= {name for name, attempt in attempts.items()
-                    if attempt.error is not None and name in self._tree and self._tree[name].path in saved}
-        changed |= {name for name, _ in self._known.items() ^ _paths(self._tree).items()}
-        changed |= plan.stale(attempts, {path: file.digest for path, file in self._data.items()})
-        now = time.monotonic()
-        waiting = {name for name in changed if not self._is_settled(name, saved, now - self._seen.get(name, now))}
-        self._seen = {name: self._seen.get(name, now) for name in waiting}
-        if waiting:
-            self._look_again(SETTLING / 2)
-        return changed - waiting
-
-    def _is_settled(self, name: str, saved: frozenset[str], waited: float) -> bool:
-        file = self._tree.get(name) or self._data.get(name)
-        if waited >= SETTLING:
-            return True
-        if file is None or (file.is_empty and (name in self._known or name in self._data)):
-            return False
-        return file.path in saved or not _is_being_written(file)
+        return self._changes.data
 
     def _swappable(self, changed: set[str]) -> set[str]:
         """Those that can be imported anew: none while one of them would take a module along that says RESTART = True.
 
         A restart is asked for once. If it fails, what asked for it waits for its next change, and other changes go on.
         """
-        digests = {name: self._tree[name].digest if name in self._tree else '' for name in changed}
+        digests = {name: self._changes.digest(name) for name in changed}
         new = {name for name in changed if self._asked.get(name) != digests[name]}
-        if any(names_of(sys.modules.get(name)).get('RESTART') is True for name in importers(new, self._imports())):
+        if any(map(_wants_restart, importers(new, self._attempts.imports))):
             self._restart(', '.join(sorted(map(self._reporter.show, new))))
             self._asked.update({name: digests[name] for name in new})
             return set()
@@ -167,70 +121,60 @@ class Reloader:
 
     def _reload(self, changed: set[str], added: set[str]) -> set[str]:
         """Import anew what the change concerns. Returns the names that were swapped."""
-        dirty = plan.dirty(changed, self._fresh(changed), self._settled_imports(changed)) | added
-        wanted = sorted(name for name in dirty if name in self._tree and (name in added or name in self._finder.attempts or name in sys.modules))
-        for name in dirty:
-            if name not in self._tree or not self._tree[name].digest:
-                self._finder.attempts.pop(name, None)
-        kept = {name: module for name, module in modules(self.product.name).items() if name not in dirty and not dirty.isdisjoint(_packages_of(name))}
-        with Stage(self.product.name, dirty | kept.keys()) as stage, self._finder.staging(kept):
-            self._import_all(wanted)
-        broken = {name for name in dirty if (attempt := self._finder.attempts.get(name)) and attempt.error is not None}
-        view = plan.choose(stage.live, stage.staged, dirty, broken, self._imports())
+        dirty = plan.dirty(changed, self._changes.fresh(changed), self._settled_imports(changed)) | added
+        wanted = [name for name in sorted(dirty) if name in added or self._was_imported(name)]
+        self._attempts.forget(name for name in dirty if not self._changes.digest(name))
+        stage = self._stage(dirty, [name for name in wanted if name in self._changes.tree])
+        broken = dirty & self._attempts.broken
+        view = plan.choose(stage.live, stage.staged, dirty, broken, self._attempts.imports)
         stage.show(view)
-        self._known = {name: path for name, path in self._known.items() if name not in changed}
-        self._known |= {name: self._tree[name].path for name in changed & self._tree.keys()}
-        self._targets = [target for target in self._targets if target.module in self._known]
+        self._changes.believe(changed)
         self._app.routes = self._routes()
         swapped = {name for name in dirty if view.get(name) is not stage.live.get(name)}
         self._say(swapped & stage.live.keys(), dirty)
-        self._unloader.unload([module for modules in (stage.live, stage.staged) for name, module in modules.items() if view.get(name) is not module])
+        self._unloader.unload([*_replaced(stage.live, view), *_replaced(stage.staged, view)])
         return swapped
 
-    def _fresh(self, changed: set[str]) -> set[str]:
-        """Those that something else imported already as they are now."""
-        attempts = self._finder.attempts
-        return {name for name in changed - self._known.keys() if name in attempts and name in self._tree
-                and attempts[name].digest == self._tree[name].digest and attempts[name].error is None}
+    def _stage(self, dirty: set[str], wanted: Iterable[str]) -> Stage:
+        kept = {name: module for name, module in modules(self.product.name).items()
+                if name not in dirty and not dirty.isdisjoint(_packages_of(name))}
+        with Stage(self.product.name, dirty | kept.keys()) as stage, self._finder.staging(kept):
+            self._import_all(wanted)
+        return stage
+
+    def _was_imported(self, name: str) -> bool:
+        return name in self._attempts or name in sys.modules
 
     def _settled_imports(self, changed: set[str]) -> dict[str, frozenset[str]]:
-        """Of all but those that wait to be believed: once they are, they are not as they were, whatever they hold then."""
-        imports = self._imports()
-        for name in importers(changed, imports) & self._seen.keys() & imports.keys():
-            self._finder.attempts[name] = replace(self._finder.attempts[name], digest='')
-        return {name: imported for name, imported in imports.items() if name not in self._seen}
-
-    def _imports(self) -> dict[str, frozenset[str]]:
-        return {name: attempt.imports for name, attempt in self._finder.attempts.items()}
+        """Of all but those that wait to be believed: once they are, they differ, whatever they hold then."""
+        imports, waiting = self._attempts.imports, self._changes.waiting
+        self._attempts.outdate(importers(changed, imports) & waiting & imports.keys())
+        return {name: imported for name, imported in imports.items() if name not in waiting}
 
     def _import_all(self, names: Iterable[str]) -> None:
-        self._resumed = time.perf_counter()
-        targets = {target.module for target in self._targets}
+        resumed = time.perf_counter()
+        targets = {target.module for target in self._changes.targets}
         for name in names:
             self._import(name, name in targets)
-            if time.perf_counter() - self._resumed > TURN:
+            if time.perf_counter() - resumed > TURN:
                 gevent.sleep(BREATH)
-                self._resumed = time.perf_counter()
+                resumed = time.perf_counter()
 
     def _import(self, name: str, is_target: bool) -> None:
-        """One unit of work: whatever a module raises, SystemExit and GreenletExit included, breaks only that module."""
+        """One unit of work: whatever a module raises, SystemExit and GreenletExit included, breaks only it."""
         try:
             if name not in sys.modules:  # else the import system would ask it for its spec
                 importlib.import_module(name)
             if is_target:
                 actions.actions_of(sys.modules[name])
         except BaseException as error:
-            attempts = self._finder.attempts
-            if name not in attempts:  # a package that it is in is broken
-                attempts[name] = Attempt(self._tree[name].digest, frozenset(_packages_of(name)))
-            if attempts[name].error is not error:
-                self._finder.fail(name, error)
+            self._attempts.fail_outside(name, error, self._changes.digest(name), _packages_of(name))
 
     def _discard(self, module: ModuleType) -> None:
         self._unloader.unload([module])
 
     def _routes(self) -> dict[str, Action]:
-        return routing.routes_of((target, self._actions(target)) for target in self._targets)
+        return routing.routes_of((target, self._actions(target)) for target in self._changes.targets)
 
     def _actions(self, target: Target) -> dict[str, Action]:
         """Of one that cannot be imported or called, those that say so."""
@@ -238,20 +182,20 @@ class Reloader:
             if target.module in sys.modules:
                 return actions.actions_of(sys.modules[target.module])
         except Exception as error:
-            self._finder.fail(target.module, error)
+            self._attempts.fail(target.module, error)
         return dict.fromkeys(actions.ACTIONS, UNAVAILABLE)
 
     def _unavailable(self) -> set[str]:
         """Targets without a good generation, also where their module is there."""
         routes, action = self._app.routes, actions.ACTIONS[0]
-        return {target.module for target in self._targets if routes.get(routing.url(target, action)) is UNAVAILABLE}
+        urls = {target.module: routing.url(target, action) for target in self._changes.targets}
+        return {module for module, url in urls.items() if routes.get(url) is UNAVAILABLE}
 
     # Words
 
     def _say(self, again: Set[str], dirty: set[str]) -> None:
         """`again` are modules of which there was one before."""
-        attempts, executed = self._finder.attempts, self._finder.executed
-        self._finder.executed = []
+        attempts, executed = self._attempts, self._attempts.take_executed()
         self._reporter.say_errors(attempts, sys.modules.keys() - self._unavailable() if self.broken else ())
         for name in attempts.keys() & executed:
             self._reporter.say_held(name, attempts[name].held)
@@ -263,10 +207,18 @@ class Reloader:
 
     def _check_greenlets(self) -> None:
         self._checking = None
-        names = {file.path: name for name, file in self._tree.items()}
+        names = {file.path: name for name, file in self._changes.tree.items()}
         for (path, kind), generations in generations_at_work(str(self.product.path)).items():
             if path in names and generations > 1 and not _has_unloader(names[path]):
                 self._reporter.warn_left(names[path], [f'starts a {kind}'])
+
+
+def _wants_restart(name: str) -> bool:
+    return names_of(sys.modules.get(name)).get('RESTART') is True
+
+
+def _replaced(modules: Modules, view: Modules) -> list[Any]:
+    return [module for name, module in modules.items() if view.get(name) is not module]
 
 
 def _has_unloader(name: str) -> bool:

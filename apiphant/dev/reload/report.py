@@ -1,16 +1,17 @@
-"""What the reloader says: what was reloaded, broken and mended, and what importing again leaves behind. Each thing once."""
+"""What the reloader says: what was reloaded, broken and mended, and what stays of modules imported anew. Each once."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from ...words import count
 from .. import gate
 from .attempts import Attempt
-from .files import Tree
+from .files import Files
 
 NAMED = 8  # files that a log line names
+LEFT = '%s %s each time it is imported; undo that with apiphant.reload.on_unload'
 STALL = 0.25  # seconds for which a module may hold all calls unsaid
 
 log = logging.getLogger(__name__)
@@ -19,8 +20,8 @@ log = logging.getLogger(__name__)
 class Reporter:
     """Names files from the product's folder on."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.tree: Tree = {}
+    def __init__(self, name: str, folder: Path, tree: Callable[[], Files]) -> None:
+        self._tree = tree
         self._name = name
         self._folder = f'{folder}/'
         self._reports: dict[str, str] = {}
@@ -52,19 +53,20 @@ class Reporter:
         for thing in sorted(what):
             if (name, thing) not in self._warned:
                 self._warned.add((name, thing))
-                log.warning('%s %s each time it is imported; undo that with apiphant.reload.on_unload', self.show(name), thing)
+                log.warning(LEFT, self.show(name), thing)
 
     def show(self, name: str) -> str:
         """The file of a module, or a file that is none, as a person would name it."""
         if name.startswith('/'):
             return gate.shown(name.removeprefix(self._folder))
-        if name in self.tree:
-            return gate.shown(self.tree[name].path.removeprefix(self._folder))
+        if file := self._tree().get(name):
+            return gate.shown(file.path.removeprefix(self._folder))
         return name.removeprefix(self._name + '.').replace('.', '/') + ' (gone)'
 
     def _list(self, names: Iterable[str]) -> str:
         files = sorted(map(self.show, names))
-        return ', '.join(files[:NAMED]) + (f' and {len(files) - NAMED} more' if len(files) > NAMED else '')
+        more = f' and {len(files) - NAMED} more' if len(files) > NAMED else ''
+        return ', '.join(files[:NAMED]) + more
 
 
 def _consequence(has_good_generation: bool) -> str:

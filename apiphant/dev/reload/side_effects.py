@@ -39,8 +39,11 @@ LEFT_BEHIND: list[tuple[Any, str, str]] = [
 
 
 @dataclass(slots=True)
-class Doings:
-    """What one execution of a module's code did. `held` is the longest time in seconds for which it let nobody else run."""
+class SideEffects:
+    """What one execution of a module's code did.
+
+    `held` is the longest time in seconds for which it let nobody else run.
+    """
     imports: set[str] = field(default_factory=set)
     reads: dict[str, str] = field(default_factory=dict)  # path -> digest
     left: set[str] = field(default_factory=set)
@@ -61,32 +64,32 @@ class Doings:
         self.grown = {key for key, size in _sizes(names).items() if size > before.get(key, size)}
 
 
-_current: ContextVar[Doings | None] = ContextVar('doings', default=None)
+_current: ContextVar[SideEffects | None] = ContextVar('effects', default=None)
 
 
 @contextmanager
-def observed(doings: Doings) -> Iterator[None]:
+def observed(effects: SideEffects) -> Iterator[None]:
     """Note what the current greenlet does in this block, less what it does in blocks inside it."""
-    outer, doings.since = _current.get(), perf_counter()
+    outer, effects.since = _current.get(), perf_counter()
     if outer:
-        outer.hold(doings.since)
-    token = _current.set(doings)
+        outer.hold(effects.since)
+    token = _current.set(effects)
     try:
         yield
     finally:
         _current.reset(token)
         now = perf_counter()
-        doings.hold(now)
-        doings.is_over = True
+        effects.hold(now)
+        effects.is_over = True
         if outer:
             outer.since = now
 
 
 def was_away(since: float) -> None:
     """The greenlet that imports comes back: it let others run at that time."""
-    if doings := _current.get():
-        doings.hold(since)
-        doings.since = perf_counter()
+    if effects := _current.get():
+        effects.hold(since)
+        effects.since = perf_counter()
 
 
 def install() -> None:
@@ -104,34 +107,34 @@ def _sizes(names: Iterable[str]) -> dict[str, int]:
             if type(value) in (list, set, dict) and is_a(key, str) and not key.startswith('__')}
 
 
-def _doings() -> Doings | None:
-    doings = _current.get()
-    return doings if doings and not doings.is_over else None  # a greenlet started at import inherits it
+def _effects() -> SideEffects | None:
+    effects = _current.get()
+    return effects if effects and not effects.is_over else None  # a greenlet started at import inherits it
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     """Python calls this for each `open` of the process; an error here would be raised there."""
-    if event not in READING or not (doings := _doings()):
+    if event not in READING or not (effects := _effects()):
         return
     is_import = sys._getframe(1).f_code.co_filename.startswith('<frozen importlib')
     is_writing = event == 'open' and (arguments[2] or 0) & WRITING
     if not is_import and not is_writing:
-        _note_read(doings, arguments[0])
+        _note_read(effects, arguments[0])
 
 
-def _note_read(doings: Doings, path: Any) -> None:
+def _note_read(effects: SideEffects, path: Any) -> None:
     name = os.path.abspath(os.fsdecode(path)) if isinstance(path, (str, bytes, os.PathLike)) else NOT_OURS[0]
     if not name.endswith(NOT_DATA) and not name.startswith(NOT_OURS):
         token = _current.set(None)
-        doings.reads.setdefault(name, look_at(name).digest)
+        effects.reads.setdefault(name, look_at(name).digest)
         _current.reset(token)
 
 
 def _noting_import(import_module: Callable[..., ModuleType]) -> Callable[..., ModuleType]:
     @functools.wraps(import_module)
     def noting(name: str, package: str | None = None) -> ModuleType:
-        if is_a(name, str) and (doings := _doings()):
-            doings.imports.add(importlib.util.resolve_name(name, package) if package else name)
+        if is_a(name, str) and (effects := _effects()):
+            effects.imports.add(importlib.util.resolve_name(name, package) if package else name)
         return import_module(name, package)
     return noting
 
@@ -139,7 +142,7 @@ def _noting_import(import_module: Callable[..., ModuleType]) -> Callable[..., Mo
 def _noting_left(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     @functools.wraps(function)
     def noting(*args: Any, **kwargs: Any) -> Any:
-        if doings := _doings():
-            doings.left.add(what)
+        if effects := _effects():
+            effects.left.add(what)
         return function(*args, **kwargs)
     return noting
