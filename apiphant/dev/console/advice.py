@@ -45,10 +45,10 @@ class LineAdvice:
     def toolbar(self, columns: int) -> str:
         """As much of it as there is room for."""
         session, supervisor = self._session, self._session.supervisor
-        others = max(0, supervisor.served - self._console.served)
-        broken = f'{len(supervisor.broken)} broken' if supervisor.broken else ''
-        actions = count(len(supervisor.routes.paths), 'action') if supervisor.ready.is_set() else 'starting'
-        parts = [session.product.name, broken, session.version, session.address.url, actions, supervisor.last_reload,
+        others = max(0, supervisor.state.served - self._console.served)
+        broken = f'{len(supervisor.state.broken)} broken' if supervisor.state.broken else ''
+        actions = count(len(supervisor.state.routes.paths), 'action') if supervisor.state.ready.is_set() else 'starting'
+        parts = [session.product.name, broken, session.version, session.address.url, actions, supervisor.state.last_reload,
                  f'{count(others, "call")} by others' if others else '']
         return table.joined(parts, (2, 4, 3, 6, 5), columns)
 

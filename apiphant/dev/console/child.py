@@ -1,6 +1,7 @@
 """The app as a child process: its descriptors, and the pump that reads its output."""
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -25,22 +26,31 @@ CHUNK = 65536
 class App:
     """One app process with its descriptors: control channel, lifeline, output."""
 
-    def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None], has_terminal: bool) -> None:
+    def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None], has_terminal: bool,
+                 begin: dict[str, object] | None = None) -> None:
+        """It begins with the product at once if it is told here how; else when it is told so."""
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         output, printed = os.pipe()
         terminal = os.dup(sys.stdin.fileno()) if has_terminal else -1
         inherited = (theirs.fileno(), listener.fileno(), lifeline, terminal)
-        command = [sys.executable, '-P', '-m', 'apiphant.dev.app', str(product.path), *map(str, inherited)]
+        words = [str(product.path), *map(str, inherited), *([json.dumps(begin)] if begin else [])]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, env={**os.environ, 'PYTHONUNBUFFERED': '1'},
+            [sys.executable, '-P', '-m', 'apiphant.dev.app', *words], stdin=subprocess.DEVNULL, stdout=printed,
+            stderr=printed, env={**os.environ, 'PYTHONUNBUFFERED': '1'},
             pass_fds=[number for number in inherited if number >= 0])
         for descriptor in (lifeline, printed, *([terminal] if has_terminal else [])):
             os.close(descriptor)
         theirs.close()
         self._lock = threading.Lock()
+        self.begun = monotonic()  # with the product
+        self.stopped = threading.Event()  # it accepts no more calls
         self.channel = Channel(ours)
         self.printed = Pump(output, write)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -106,7 +116,7 @@ class Pump(threading.Thread):
         os.close(self._source)
 
     def _read(self) -> bytes:
-        """What comes next; idle is over while it is still in the pipe, so that `settle` sees it in one place or the other."""
+        """What comes next. Idle is over while it is still in the pipe: `settle` sees it in one place or the other."""
         select([self._source], [], [])
         self._is_idle.clear()
         return os.read(self._source, CHUNK)
@@ -114,8 +124,11 @@ class Pump(threading.Thread):
     def settle(self, seconds: float) -> None:
         """Wait until the pipe is empty and its lines are written, at most so long."""
         deadline = monotonic() + seconds
-        while self.is_alive() and monotonic() < deadline and (_available(self._source) or not self._is_idle.is_set()):
+        while self.is_alive() and monotonic() < deadline and self._has_more():
             sleep(0.001)
+
+    def _has_more(self) -> bool:
+        return bool(_available(self._source)) or not self._is_idle.is_set()
 
 
 def _available(descriptor: int) -> int:

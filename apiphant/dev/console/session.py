@@ -25,7 +25,7 @@ from ..line.command import BadLine, State, interpret, suggestion
 from ..line.effect import Ask, Call, Do, Effect, Save, Use
 from ..source.fields import Description, describe
 from .reply import CallError, Reply
-from .supervise import Lender, Supervisor
+from .supervise import Lender, Order, Supervisor
 from .watch import Watcher
 
 SETTLE = 0.05  # seconds that log lines of a call have to come before its answer is shown
@@ -48,23 +48,23 @@ class Session:
     @property
     def version(self) -> str:
         """What `use` said; else v0, or the first that there is."""
-        versions = self.supervisor.routes.versions
+        versions = self.supervisor.state.routes.versions
         return self._version or (DEFAULT_VERSION if DEFAULT_VERSION in versions or not versions else versions[0])
 
     @property
     def state(self) -> State:
         """What lines refer to at the moment."""
-        return State(self.version, self.supervisor.routes, self.address.reachable.url, self._call, self._status, self._answer, self.describe)
+        return State(self.version, self.supervisor.state.routes, self.address.reachable.url, self._call, self._status, self._answer, self.describe)
 
     def interpret(self, line: str) -> Effect:
         """The effect of a line, already had where it is only the session's. Raises BadLine."""
         if line.strip():
-            self.supervisor.settled.wait()
+            self.supervisor.state.settled.wait()
         effect = interpret(line, self.state)
         if isinstance(effect, Use):
             self._version = effect.version
         if effect == Do('restart'):
-            self.supervisor.restart('as you asked')
+            self.supervisor.restart(Order('as you asked'))
         return effect
 
     def call(self, call: Call, *, is_kept: bool = True) -> Reply:
@@ -77,12 +77,12 @@ class Session:
         return reply
 
     def _check_app(self) -> None:
-        if self.supervisor.is_waiting:
+        if self.supervisor.state.is_waiting:
             raise CallError('no answer: the app process does not start; it is tried again when a file is saved')
 
     def suggestion(self, call: Call, reply: Reply) -> str:
         """What was perhaps meant by a call that nothing answers to."""
-        routes = self.supervisor.routes
+        routes = self.supervisor.state.routes
         return suggestion(call, routes) if reply.status == 404 and not routes.has(call.version, call.target, call.action) else ''
 
     def ask(self, question: Ask) -> str:
@@ -137,7 +137,7 @@ def started(found: Product, listener: socket.socket, out: Out, poll: float | Non
     """A session with its app and its watcher running; `out` gets what they have to say, `lender` has the terminal."""
     supervisor = Supervisor(found, listener, out.write, out.say, lender)
     try:
-        Watcher(found.path, supervisor.look, lambda: supervisor.files, out.say, poll=poll).start()
+        Watcher(found.path, supervisor.look, lambda: supervisor.state.files, out.say, poll=poll).start()
         yield Session(found, address.of(listener), supervisor)
     finally:
         supervisor.stop()

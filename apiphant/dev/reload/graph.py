@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 def imports_of(tree: ast.AST, module: str, is_package: bool, within: str) -> frozenset[str]:
@@ -79,3 +79,15 @@ def importers(names: Iterable[str], imports: Mapping[str, Iterable[str]]) -> set
             found.add(name)
             pending += importing.get(name, ())
     return found
+
+
+def imported_by(name: str, imports: Callable[[str], Iterable[str]]) -> set[str]:
+    """What a module imports, directly or through others, but itself."""
+    found: set[str] = set()
+    pending = [name]
+    while pending:
+        for imported in imports(pending.pop()):
+            if imported not in found:
+                found.add(imported)
+                pending.append(imported)
+    return found - {name}

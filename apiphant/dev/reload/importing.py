@@ -21,7 +21,8 @@ from ...modules import is_a
 from .attempts import Attempts, Parsed
 from .files import digest_of
 from .graph import imports_of, patches_of
-from .side_effects import SideEffects, observed
+from .registries import Registries
+from .side_effects import SideEffects, note_change, observed
 
 
 class Finder(MetaPathFinder):
@@ -31,6 +32,7 @@ class Finder(MetaPathFinder):
         self.name = name
         self.folder = folder
         self.attempts = attempts
+        self.registries = Registries(name)
         self.discard = discard  # told of a module whose import failed
         self._kept: Mapping[str, Any] = {}
 
@@ -101,17 +103,23 @@ class Loader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
         effects = SideEffects()
+        attempts, registries = self._finder.attempts, self._finder.registries
         try:
             with observed(effects):
                 code = self.get_code(name)
-                with effects.growth(self._finder.attempts[name].imports):
-                    exec(code, vars(module))
+                registries.changes(attempts.imported_by(name))
+                path = list(sys.path)
+                exec(code, vars(module))
+                if path != sys.path:
+                    effects.lasting.add('changes sys.path')
+                    note_change()
         except BaseException as error:
-            self._finder.attempts.fail(name, error)
+            attempts.fail(name, error)
             self._finder.discard(module)
             raise
         finally:
-            self._finder.attempts.note(name, effects)
+            attempts.note(name, effects, registries.changes(attempts.imported_by(name)))
+            registries.look_at(name)
 
 
 class Keeper(LoaderBase):

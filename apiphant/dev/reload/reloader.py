@@ -10,9 +10,9 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from collections.abc import Callable, Collection, Hashable, Iterable, Set
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Set
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from gevent.lock import RLock
@@ -23,51 +23,67 @@ from ...api.application import Application
 from ...api.product import Product
 from ...api.routing import Target
 from ...modules import names_of
-from ...reload import UNLOADERS
 from ...validation import ApiError
 from . import plan
 from .attempts import Attempt, Attempts
 from .changes import Changes
+from .decision import Change, Decision, decide, is_certain, is_in_use
 from .graph import importers
 from .importing import Finder
 from .leftovers import generations_at_work
 from .report import Reporter
 from .stage import Modules, Stage, modules
+from .survivors import LIBRARY, Watched, holders, watched
 from .unload import Unloader
 
 TURN = 0.012  # seconds of importing after which others get their turn
 BREATH = 0.001  # seconds: less than a timer does not let the loop look for what has arrived
 LATER = 0.5  # seconds until greenlets of replaced modules should have ended
+WANTED = 'says RESTART = True'
+LONGEST = 120  # characters of an error's words
+
+
+class Restart(Protocol):
+    """Asks for a fresh process. What was learned counts if that takes over."""
+
+    def __call__(self, why: str, learned: Mapping[str, str], *, is_quiet: bool) -> object: ...
 
 
 class Reloader:
     """Keeps the routes of `app` those of the product on disk.
 
-    `look_again(seconds)` is asked to call `look` then, `restart(file)` for a new process where a module wants one;
+    `look_again(seconds)` is asked to call `look` then, `restart(why, learned, is_quiet)` for a fresh process;
     `running()` gives what is being answered.
     """
 
     def __init__(self, product: Product, app: Application, look_again: Callable[[float], Any],
-                 restart: Callable[[str], Any], running: Callable[[], Collection[Hashable]]) -> None:
+                 restart: Restart, running: Callable[[], Collection[Hashable]]) -> None:
         self.product = product
         self._app = app
         self._restart = restart
-        self._unloader = Unloader(running)
+        self._unloader = Unloader(running, self._settle)
         self._attempts = Attempts(product.name)
         self._changes = Changes(product, self._attempts, look_again)
         self._finder = Finder(product.name, str(product.path), self._attempts, self._discard)
         self._reporter = Reporter(product.name, product.path, lambda: self._changes.tree)
         self._asked: dict[str, str] = {}  # digests of modules for which a restart was asked for
+        self._learned: Mapping[str, str] = {}  # why modules need a fresh process
         self._lock = RLock()
         self._checking: Any = None
 
-    def start(self) -> None:
+    def start(self, learned: Mapping[str, str]) -> None:
         """Import everything for the first time."""
         sys.meta_path.insert(0, self._finder)
+        self._learned = learned
         with self._lock:
             self._changes.scan()
             self._changes.believe_all()
             self._reload(set(), self._changes.roots)
+
+    def say_errors(self) -> None:
+        """What is broken, from now on at each reload."""
+        self._reporter.is_silent = False
+        self._reporter.say_errors(self._attempts, self._live())
 
     def look(self, saved: Collection[str] = ()) -> bool:
         """Reload if something is not as it was. `saved` are paths known to be written whole.
@@ -79,15 +95,25 @@ class Reloader:
             self._changes.scan()
             changed = self._changes.find(frozenset(saved))
             files = self._changes.files_of(changed)
-            names = self._swappable(changed - files | plan.readers(changed, self._attempts))
-            if not names:
+            names = self._new(changed - files | plan.readers(changed, self._attempts))
+            decision = self._decide(names)
+            if not names or not decision.is_swap:
+                self._ask(names, decision)
                 return False
-            swapped = self._reload(names, names & self._changes.roots)
+            swapped = self._reload(names, decision.dirty)
+            self._doubt(decision.dirty)
             if swapped:
                 shown = files | changed & swapped
                 seconds = time.perf_counter() - started
                 self._reporter.say_reloaded(shown, swapped - shown, len(swapped), seconds * 1000)
             return True
+
+    def judged(self, reports: Mapping[str, str]) -> None:
+        """A fresh process did not take over, since these are broken there."""
+        with self._lock:
+            self._attempts.judge(reports)
+            self._reporter.say_elsewhere(reports, self._attempts)
+            self.say_errors()
 
     @property
     def routes(self) -> list[str]:
@@ -100,50 +126,121 @@ class Reloader:
         return sorted(self._attempts.broken)
 
     @property
+    def reports(self) -> dict[str, str]:
+        """What is wrong with those, by name."""
+        return {name: self._attempts[name].report for name in self.broken}
+
+    @property
+    def clashes(self) -> list[str]:
+        """Those that failed since something is in use, perhaps by another process."""
+        return [name for name in self.broken if is_in_use(self._attempts[name].error)]
+
+    @property
+    def holds(self) -> bool:
+        """Whether a module holds a port or a lock since its import."""
+        return any(attempt.holds for attempt in self._attempts.values())
+
+    @property
     def data(self) -> list[str]:
         """Paths of other files that modules read when they were imported."""
         return self._changes.data
 
-    def _swappable(self, changed: set[str]) -> set[str]:
-        """Those that can be imported anew: none while one of them would take a module along that says RESTART = True.
+    # Swap, or a fresh process
 
-        A restart is asked for once. If it fails, what asked for it waits for its next change, and other changes go on.
-        """
-        digests = {name: self._changes.digest(name) for name in changed}
-        new = {name for name in changed if self._asked.get(name) != digests[name]}
-        if any(map(_wants_restart, importers(new, self._attempts.imports))):
-            self._restart(', '.join(sorted(map(self._reporter.show, new))))
-            self._asked.update({name: digests[name] for name in new})
-            return set()
-        return new
+    def _new(self, changed: set[str]) -> set[str]:
+        """Less those for which a fresh process was asked for already: if it fails, they wait for their next change."""
+        return {name for name in changed if self._asked.get(name) != self._changes.digest(name)}
+
+    def _decide(self, names: set[str]) -> Decision:
+        marked = {name: WANTED for name in importers(names, self._attempts.imports) if _wants_restart(name)}
+        dirty = plan.dirty(names, self._changes.fresh(names), self._settled_imports(names))
+        dirty |= names & self._changes.roots
+        return decide(dirty, self._attempts.imports, self._attempts.effects, {**self._learned, **marked})
+
+    def _ask(self, names: set[str], decision: Decision) -> None:
+        """For a fresh process. It is asked for once."""
+        if not names:
+            return
+        self._asked.update({name: self._changes.digest(name) for name in names})
+        files = ', '.join(sorted(map(self._reporter.show, names)))
+        if decision.reason == WANTED:
+            self._restart(f'{files} changed', {}, is_quiet=False)
+        else:
+            self._restart(f'{self._reporter.show(decision.module)} {decision.reason}', {}, is_quiet=True)
+
+    def _doubt(self, dirty: Set[str]) -> None:
+        """Whether what failed is an error, a fresh process decides."""
+        failed = {name: self._attempts[name] for name in dirty & self._attempts.failed}
+        doubtful = {name for name, attempt in failed.items() if not self._is_certain(attempt)}
+        if doubtful:
+            self._attempts.doubt(doubtful)
+            causes = sorted(name for name in doubtful if failed[name].report) or sorted(doubtful)
+            why = f'cannot be imported again ({_in_words(failed[causes[0]].error)})'
+            self._restart(f'{self._reporter.show(causes[0])} {why}', dict.fromkeys(causes, why), is_quiet=True)
+
+    def _is_certain(self, attempt: Attempt) -> bool:
+        return attempt.is_certain or is_certain(attempt.error, self._is_missing)
+
+    def _is_missing(self, name: str) -> bool:
+        return name.startswith(f'{self.product.name}.') and name not in self._changes.tree
+
+    def _settle(self, left: list[Watched]) -> None:
+        """After the last call of what was replaced: whatever holds something of it, is not as after a fresh start."""
+        with self._lock:
+            held = holders(left, self.product.name)
+            for name, holder in held.items():
+                self._follow_up(name, holder)
+
+    def _follow_up(self, name: str, holder: str) -> None:
+        change = Change(holder, 'names')
+        if name not in self._attempts or name == holder:
+            return
+        if holder == LIBRARY or change in self._attempts[name].changes or holder not in self._attempts:
+            why = 'leaves code in a library' if holder == LIBRARY else f'leaves code in {holder}'
+            self._restart(f'{self._reporter.show(name)} {why}', {name: why}, is_quiet=True)
+            return
+        self._attempts.add_change(name, change)
+        decision = decide({holder}, self._attempts.imports, self._attempts.effects, self._learned)
+        if decision.is_swap:
+            started = time.perf_counter()
+            swapped = self._reload(set(), set(decision.dirty))
+            milliseconds = (time.perf_counter() - started) * 1000
+            self._reporter.say_reloaded({name}, swapped - {name}, len(swapped), milliseconds)
+        else:
+            self._restart(f'{self._reporter.show(name)} leaves code in {holder}', {}, is_quiet=True)
 
     # Stage and swap
 
-    def _reload(self, changed: set[str], added: set[str]) -> set[str]:
+    def _reload(self, changed: set[str], dirty: Set[str]) -> set[str]:
         """Import anew what the change concerns. Returns the names that were swapped."""
-        dirty = plan.dirty(changed, self._changes.fresh(changed), self._settled_imports(changed)) | added
-        wanted = [name for name in sorted(dirty) if name in added or self._was_imported(name)]
-        self._attempts.forget(name for name in dirty if not self._changes.digest(name))
-        stage = self._stage(dirty, [name for name in wanted if name in self._changes.tree])
-        broken = dirty & self._attempts.broken
-        view = plan.choose(stage.live, stage.staged, dirty, broken, self._attempts.imports)
+        wanted = [name for name in self._in_order(dirty) if name in self._changes.tree]
+        gone = [name for name in dirty if not self._changes.digest(name)]
+        self._attempts.forget(gone)
+        self._finder.registries.forget(gone)
+        stage = self._stage(dirty, wanted)
+        failed = dirty & self._attempts.failed
+        view = plan.choose(stage.live, stage.staged, dirty, failed, self._attempts.imports)
         stage.show(view)
         self._changes.believe(changed)
         self._app.routes = self._routes()
         swapped = {name for name in dirty if view.get(name) is not stage.live.get(name)}
-        self._say(swapped & stage.live.keys(), dirty)
-        self._unloader.unload([*_replaced(stage.live, view), *_replaced(stage.staged, view)])
+        self._say(swapped & stage.live.keys())
+        replaced = {name: module for name, module in stage.live.items() if view.get(name) is not module}
+        self._unloader.unload([*replaced.values(), *_dropped(stage.staged, view)], watched(replaced))
         return swapped
 
-    def _stage(self, dirty: set[str], wanted: Iterable[str]) -> Stage:
+    def _in_order(self, dirty: Set[str]) -> list[str]:
+        """As at a start: first what nothing imports, by name; the rest is imported by those, most of it."""
+        roots = self._changes.roots
+        known = {name for name in dirty if name in roots or name in self._attempts or name in sys.modules}
+        return sorted(known, key=lambda name: (name not in roots, name))
+
+    def _stage(self, dirty: Set[str], wanted: Iterable[str]) -> Stage:
         kept = {name: module for name, module in modules(self.product.name).items()
                 if name not in dirty and not dirty.isdisjoint(_packages_of(name))}
         with Stage(self.product.name, dirty | kept.keys()) as stage, self._finder.staging(kept):
             self._import_all(wanted)
         return stage
-
-    def _was_imported(self, name: str) -> bool:
-        return name in self._attempts or name in sys.modules
 
     def _settled_imports(self, changed: set[str]) -> dict[str, frozenset[str]]:
         """Of all but those that wait to be believed: once they are, they differ, whatever they hold then."""
@@ -165,13 +262,20 @@ class Reloader:
         try:
             if name not in sys.modules:  # else the import system would ask it for its spec
                 importlib.import_module(name)
-            if is_target:
-                actions.actions_of(sys.modules[name])
         except BaseException as error:
             self._attempts.fail_outside(name, error, self._changes.digest(name), _packages_of(name))
+        else:
+            if is_target:
+                self._check_actions(name)
+
+    def _check_actions(self, name: str) -> None:
+        try:
+            actions.actions_of(sys.modules[name])
+        except Exception as error:
+            self._attempts.fail(name, error, is_certain=True)
 
     def _discard(self, module: ModuleType) -> None:
-        self._unloader.unload([module])
+        self._unloader.unload([module], [])
 
     def _routes(self) -> dict[str, Action]:
         return routing.routes_of((target, self._actions(target)) for target in self._changes.targets)
@@ -191,44 +295,39 @@ class Reloader:
         urls = {target.module: routing.url(target, action) for target in self._changes.targets}
         return {module for module, url in urls.items() if routes.get(url) is UNAVAILABLE}
 
+    def _live(self) -> Collection[str]:
+        return sys.modules.keys() - self._unavailable() if self._attempts.failed else ()
+
     # Words
 
-    def _say(self, again: Set[str], dirty: set[str]) -> None:
+    def _say(self, again: Set[str]) -> None:
         """`again` are modules of which there was one before."""
-        attempts, executed = self._attempts, self._attempts.take_executed()
-        self._reporter.say_errors(attempts, sys.modules.keys() - self._unavailable() if self.broken else ())
-        for name in attempts.keys() & executed:
-            self._reporter.say_held(name, attempts[name].held)
-        for name in again & set(executed):
-            if not _has_unloader(name):
-                self._reporter.warn_left(name, _left_by(attempts[name], dirty))
+        executed = self._attempts.take_executed()
+        self._reporter.say_errors(self._attempts, self._live())
+        for name in self._attempts.keys() & executed:
+            self._reporter.say_held(name, self._attempts[name].held)
         if not self._checking:
             self._checking = gevent.spawn_later(LATER, self._check_greenlets)
 
     def _check_greenlets(self) -> None:
+        """What a module's import started, another import would start once more."""
         self._checking = None
         names = {file.path: name for name, file in self._changes.tree.items()}
-        for (path, kind), generations in generations_at_work(str(self.product.path)).items():
-            if path in names and generations > 1 and not _has_unloader(names[path]):
-                self._reporter.warn_left(names[path], [f'starts a {kind}'])
+        for path, kind in generations_at_work(str(self.product.path)):
+            if names.get(path) in self._attempts:
+                self._attempts.add_left(names[path], f'starts a {kind}')
 
 
 def _wants_restart(name: str) -> bool:
     return names_of(sys.modules.get(name)).get('RESTART') is True
 
 
-def _replaced(modules: Modules, view: Modules) -> list[Any]:
-    return [module for name, module in modules.items() if view.get(name) is not module]
+def _dropped(staged: Modules, view: Modules) -> list[Any]:
+    return [module for name, module in staged.items() if view.get(name) is not module]
 
 
-def _has_unloader(name: str) -> bool:
-    return UNLOADERS in names_of(sys.modules.get(name))
-
-
-def _left_by(attempt: Attempt, dirty: set[str]) -> Set[str]:
-    grown = {key for key in attempt.grown if key.rpartition('.')[0] not in dirty}
-    patches = attempt.parsed.patches if attempt.parsed else frozenset()
-    return attempt.left | {f'makes {key} longer' for key in grown} | {f'sets {key}' for key in patches}
+def _in_words(error: BaseException | None) -> str:
+    return f'{type(error).__name__}: {error}'.partition('\n')[0][:LONGEST]
 
 
 def _packages_of(name: str) -> Iterable[str]:

@@ -11,7 +11,6 @@ from .attempts import Attempt
 from .files import Files
 
 NAMED = 8  # files that a log line names
-LEFT = '%s %s each time it is imported; undo that with apiphant.reload.on_unload'
 STALL = 0.25  # seconds for which a module may hold all calls unsaid
 
 log = logging.getLogger(__name__)
@@ -25,19 +24,30 @@ class Reporter:
         self._name = name
         self._folder = f'{folder}/'
         self._reports: dict[str, str] = {}
-        self._warned: set[tuple[str, str]] = set()
+        self._elsewhere: dict[str, str] = {}
+        self.is_silent = True
 
     def say_errors(self, attempts: Mapping[str, Attempt], live: Collection[str]) -> None:
         """Errors that were not there before, and the end of those that were."""
+        if self.is_silent:
+            return
         broken = {name: attempt for name, attempt in attempts.items() if attempt.error is not None}
         for name in self._reports.keys() - broken.keys():
             del self._reports[name]
             log.info('Mended: %s', self.show(name))
         for name, attempt in broken.items():
-            if self._reports.get(name) != attempt.report:
+            if self._reports.get(name) != attempt.report and not attempt.is_undecided:
                 self._reports[name] = attempt.report
                 if attempt.report:
                     log.error('Broken: %s%s\n%s', self.show(name), _consequence(name in live), attempt.report)
+
+    def say_elsewhere(self, reports: Mapping[str, str], attempts: Mapping[str, Attempt]) -> None:
+        """Errors of a fresh process, of modules that are as they were here."""
+        here = {name for name, attempt in attempts.items() if attempt.error is not None}
+        for name, report in reports.items():
+            if report and name not in here and self._elsewhere.get(name) != report:
+                log.error('Broken: %s%s\n%s', self.show(name), _consequence(True), report)
+        self._elsewhere = dict(reports)
 
     def say_reloaded(self, saved: Iterable[str], along: Iterable[str], number: int, milliseconds: float) -> None:
         """`saved` are files and modules that changed, `along` modules that were imported anew with them."""
@@ -47,13 +57,6 @@ class Reporter:
     def say_held(self, name: str, seconds: float) -> None:
         if seconds > STALL:
             log.warning('%s held all calls for %.1f s when it was imported', self.show(name), seconds)
-
-    def warn_left(self, name: str, what: Iterable[str]) -> None:
-        """Of a module that is imported anew, what it does each time and never undoes."""
-        for thing in sorted(what):
-            if (name, thing) not in self._warned:
-                self._warned.add((name, thing))
-                log.warning(LEFT, self.show(name), thing)
 
     def show(self, name: str) -> str:
         """The file of a module, or a file that is none, as a person would name it."""

@@ -39,7 +39,7 @@ class RestartFiles:
         Each change is told once.
         """
         now: dict[str, Fingerprint] = {path: look_at(path).digest for path in self._environments()}
-        now |= {path: _stamp(path) for path in self._modules()}
+        now |= {path: stamp(path) for path in self._modules()}
         known = self._known = {path: self._known.get(path, found) for path, found in now.items()}
         last, self._last = self._last, now
         changed = [path for path, found in now.items() if found != known[path]]
@@ -72,7 +72,8 @@ def _is_standard(path: str) -> bool:
     return path.startswith(STANDARD) and not any(part in path for part in PACKAGES)
 
 
-def _stamp(path: str) -> Fingerprint:
+def stamp(path: str) -> Fingerprint:
+    """What stat tells a file by, None if it is not there."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):  # a path that no file can have is one

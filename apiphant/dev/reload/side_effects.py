@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -23,10 +23,16 @@ from typing import Any
 
 import gevent
 
-from ...modules import is_a, names_of
+from ...modules import is_a
 from .files import look_at
 
 READING = ('open', 'os.listdir', 'os.scandir')
+LEFT = {  # events of Python's audit, in words
+    'subprocess.Popen': 'starts a process', 'os.fork': 'starts a process', 'os.posix_spawn': 'starts a process',
+    'os.system': 'starts a process', '_thread.start_new_thread': 'starts a thread', 'socket.bind': 'binds a port',
+    'fcntl.flock': 'locks a file', 'fcntl.lockf': 'locks a file'}
+LASTING = {'os.putenv': 'changes the environment', 'os.unsetenv': 'changes the environment'}
+HOLDING = ('socket.bind', 'fcntl.flock', 'fcntl.lockf')
 WRITING = os.O_WRONLY | os.O_RDWR
 NOT_DATA = ('.py', '.pyc', '.so')
 NOT_OURS = tuple(folder + os.sep for folder in ('/proc', '/sys', '/dev', sys.prefix, sys.base_prefix))
@@ -46,8 +52,9 @@ class SideEffects:
     """
     imports: set[str] = field(default_factory=set)
     reads: dict[str, str] = field(default_factory=dict)  # path -> digest
-    left: set[str] = field(default_factory=set)
-    grown: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)  # what on_unload may undo, in words
+    lasting: set[str] = field(default_factory=set)  # what nothing undoes
+    holds: bool = False  # a port or a lock
     held: float = 0.0
     since: float = 0.0
     is_over: bool = False
@@ -56,14 +63,8 @@ class SideEffects:
         self.held = max(self.held, now - self.since)
         self.since = now
 
-    @contextmanager
-    def growth(self, names: Iterable[str]) -> Iterator[None]:
-        """Note what gets longer in these modules meanwhile."""
-        before = _sizes(names)
-        yield
-        self.grown = {key for key, size in _sizes(names).items() if size > before.get(key, size)}
 
-
+_modules_before: list[int] = []  # how many there were when the product first changed how others are imported
 _current: ContextVar[SideEffects | None] = ContextVar('effects', default=None)
 
 
@@ -100,11 +101,15 @@ def install() -> None:
         setattr(owner, name, _noting_left(getattr(owner, name), what))
 
 
-def _sizes(names: Iterable[str]) -> dict[str, int]:
-    """Lengths of what can grow in the modules of these names, by full name."""
-    return {f'{name}.{key}': len(value) for name in names if name in sys.modules
-            for key, value in names_of(sys.modules[name]).copy().items()
-            if type(value) in (list, set, dict) and is_a(key, str) and not key.startswith('__')}
+def note_change() -> None:
+    """The product changes how packages may import, its environment for instance."""
+    if not _modules_before:
+        _modules_before.append(len(sys.modules))
+
+
+def modules_before_changes() -> int | None:
+    """How many modules there were then; None if that has not been so."""
+    return _modules_before[0] if _modules_before else None
 
 
 def _effects() -> SideEffects | None:
@@ -113,13 +118,28 @@ def _effects() -> SideEffects | None:
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    """Python calls this for each `open` of the process; an error here would be raised there."""
-    if event not in READING or not (effects := _effects()):
+    """Python calls this for each event of the process; an error here would be raised there."""
+    if event in READING:
+        _note_reading(event, arguments)
+    elif event in LEFT and (effects := _effects()):
+        effects.left.add(LEFT[event])
+        effects.holds |= event in HOLDING
+    elif event in LASTING and (effects := _effects()):
+        effects.lasting.add(LASTING[event])
+        note_change()
+
+
+def _note_reading(event: str, arguments: tuple[Any, ...]) -> None:
+    if not (effects := _effects()):
         return
-    is_import = sys._getframe(1).f_code.co_filename.startswith('<frozen importlib')
-    is_writing = event == 'open' and (arguments[2] or 0) & WRITING
-    if not is_import and not is_writing:
+    is_import = sys._getframe(2).f_code.co_filename.startswith('<frozen importlib')
+    flags = (arguments[2] or 0) if event == 'open' else 0
+    if is_import:
+        return
+    if not flags & WRITING:
         _note_read(effects, arguments[0])
+    elif flags & os.O_EXCL and flags & os.O_CREAT:
+        effects.holds = True
 
 
 def _note_read(effects: SideEffects, path: Any) -> None:

@@ -38,7 +38,7 @@ class Kept:
         self.may_go_on.set()
         self._port = listener.getsockname()[1]
         self.supervisor = Supervisor(product.find(str(folder)), listener, self.said.append, self._say)
-        assert self.supervisor.settled.wait(DEADLINE)
+        assert self.supervisor.state.settled.wait(DEADLINE)
 
     def _say(self, text: str) -> None:
         self.said.append(text)

@@ -1,0 +1,95 @@
+"""Swap, or let a fresh process decide? Pure: what is known of modules in, what to do out.
+
+A swap is right where its result is that of a fresh start. What an import changes in other modules of the product is
+done again by importing those anew, too. What it does to the process, or puts into a library, only a fresh process is
+free of. So is everything that failed, unless its source is no Python: whether that is an error, a fresh start tells.
+"""
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Collection, Mapping, Set
+from dataclasses import dataclass
+
+from .graph import importers
+
+IN_USE = frozenset((errno.EADDRINUSE, errno.EAGAIN, errno.EACCES, errno.EBUSY, errno.EEXIST, errno.EDEADLK))
+IN_USE_WORDS = ('lock', 'in use', 'already running', 'busy')
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Change:
+    """What an import changed in an object of another module: the name there, and whether a library keeps it."""
+    module: str
+    name: str
+    is_foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What importing a module does beside defining its names."""
+    changes: frozenset[Change] = frozenset()
+    lasting: frozenset[str] = frozenset()  # what is done to the process, in words
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to import anew; or, with a reason, that a fresh process is wanted because of `module`."""
+    dirty: frozenset[str]
+    module: str = ''
+    reason: str = ''
+
+    @property
+    def is_swap(self) -> bool:
+        return not self.reason
+
+
+def decide(dirty: Set[str], imports: Mapping[str, Collection[str]], effects: Mapping[str, Effects],
+           learned: Mapping[str, str]) -> Decision:
+    """Before anything is imported. `learned` says why modules need a fresh process."""
+    wide = widened(dirty, imports, effects)
+    for name in sorted(wide):
+        if reason := learned.get(name) or _reason(effects.get(name), wide):
+            return Decision(wide, name, reason)
+    return Decision(wide)
+
+
+def widened(dirty: Set[str], imports: Mapping[str, Collection[str]],
+            effects: Mapping[str, Effects]) -> frozenset[str]:
+    """With the modules in which these changed something when they were imported last, and what imports those."""
+    found = set(dirty)
+    while True:
+        changes = (change for name in found if name in effects for change in effects[name].changes)
+        owners = {change.module for change in changes if not change.is_foreign} - found
+        if not owners:
+            return frozenset(found)
+        found |= importers(owners, imports)
+
+
+def _reason(effects: Effects | None, dirty: Collection[str]) -> str:
+    if effects is None:
+        return ''
+    for what in sorted(effects.lasting):
+        return what
+    for change in sorted(effects.changes):
+        if change.module not in dirty:
+            return f'registers in {change.name} of {change.module}'
+    return ''
+
+
+def is_in_use(error: BaseException | None) -> bool:
+    """Whether an import seems to have failed because of what another process holds."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in IN_USE:
+            return True
+        text = f'{type(error).__name__} {error}'.lower()
+        if any(word in text for word in IN_USE_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def is_certain(error: BaseException | None, is_missing: Callable[[str], bool]) -> bool:
+    """Whether a fresh start fails alike: the source is no Python, or imports a module that the product lacks."""
+    if isinstance(error, ModuleNotFoundError):
+        return is_missing(error.name or '')
+    return isinstance(error, SyntaxError)
