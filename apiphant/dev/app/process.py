@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from time import monotonic, process_time
 from types import FrameType
 from typing import Any
@@ -139,9 +139,10 @@ class AppProcess:
     def _look_again(self, seconds: float) -> None:
         gevent.spawn_later(seconds, self._wake.set)
 
-    def _ask_restart(self, why: str, learned: Mapping[str, str], *, is_quiet: bool = False,
-                     is_outside: bool = False) -> None:
-        self._channel.send(restart=why, learned=learned, quiet=is_quiet, outside=is_outside)
+    def _ask_restart(self, why: str, learned: Mapping[str, str], *, in_doubt: Collection[str] = (),
+                     is_quiet: bool = False, is_outside: bool = False) -> None:
+        self._channel.send(
+            restart=why, learned=learned, doubt=list(in_doubt), quiet=is_quiet, outside=is_outside)
 
     def _listen(self) -> None:
         for message in self._channel:
@@ -159,6 +160,13 @@ class AppProcess:
         if saved or monotonic() > self._rested:
             self._saved.update(saved)
             self._wake.set()
+
+    def _catch_up(self, saved: list[str]) -> None:
+        try:
+            self._reloader.look(saved)
+        except Exception:
+            log.exception('Reloading failed; the next save is tried again:')
+        self._tell_ready()
 
     def _answer(self, message: dict[str, Any]) -> None:
         try:
@@ -222,7 +230,8 @@ MESSAGES: dict[str, Callable[[AppProcess, Any], object]] = {
     'judged': lambda app, reports: app._reloader.judged(reports),
     'tty': lambda app, is_granted: app._terminal.granted(is_granted),
     'ping': lambda app, number: app._channel.send(pong=number),
-    'look': AppProcess._note_look}
+    'look': AppProcess._note_look,
+    'catch_up': lambda app, saved: gevent.spawn(app._catch_up, saved)}
 QUESTIONS: dict[str, Callable[[AppProcess, dict[str, Any]], str]] = {
     'py': AppProcess._evaluate, 'tasks': AppProcess._list_tasks,
     'run': AppProcess._run_task, 'log': AppProcess._set_level}

@@ -14,7 +14,7 @@ from ...api.product import Product
 from .child import App
 
 LAST_CALLS = 600.0  # seconds that calls have to end when another process has taken over
-REST = 1.0  # seconds before a standby is made: the calls that somebody waits for come first
+REST = 0.1  # seconds before a standby is made: the calls that somebody waits for come first
 
 
 class Apps:

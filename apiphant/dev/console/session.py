@@ -25,7 +25,7 @@ from ..line.command import BadLine, State, interpret, suggestion
 from ..line.effect import Ask, Call, Do, Effect, Save, Use
 from ..source.fields import Description, describe
 from .reply import CallError, Reply
-from .supervise import Lender, Order, Supervisor
+from .supervise import Lender, Supervisor
 from .watch import Watcher
 
 SETTLE = 0.05  # seconds that log lines of a call have to come before its answer is shown
@@ -64,7 +64,7 @@ class Session:
         if isinstance(effect, Use):
             self._version = effect.version
         if effect == Do('restart'):
-            self.supervisor.restart(Order('as you asked'))
+            self.supervisor.restart_as_asked()
         return effect
 
     def call(self, call: Call, *, is_kept: bool = True) -> Reply:

@@ -40,7 +40,8 @@ class Order:
     why: str
     is_quiet: bool = False
     is_outside: bool = False  # what is not the product's changed: a standby may have the old of it
-    learned: dict[str, str] = field(default_factory=dict)  # why modules need a fresh process, if this one takes over
+    learned: dict[str, str] = field(default_factory=dict)  # why modules need a fresh process, if it takes over
+    broken: frozenset[str] = frozenset()  # modules that may be, in the fresh process, as they are now
     asked: float = field(default_factory=monotonic)
 
 
@@ -58,9 +59,12 @@ class Supervisor:
         self._lender = lender
         self._borrower: App | None = None
         self._changing = threading.RLock()  # the app
+        self._ordering = threading.Lock()
         self._restarting = threading.Lock()
         self._due: Order | None = None  # waits for the restart before it
         self._candidate: App | None = None
+        self._missed: set[str] = set()  # paths saved since the candidate began
+        self._wanted: list[dict[str, Any]] = []  # restarts that it asked for itself
         self._retired: App | None = None  # it was told to end before the next one begins
         self._apps = Apps(product, listener, write, lender is not None)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: an app that starts has no handler yet
@@ -71,10 +75,11 @@ class Supervisor:
         paths = list(saved)
         if paths:
             self._saved.set()
+        with self._changing:
+            self._missed.update(paths if self._candidate else ())
+            self._app.channel.send(look=paths)
+        if paths:
             self._give_up_endless()
-        self._app.channel.send(look=paths)
-        if candidate := self._candidate:
-            candidate.channel.send(look=paths)
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in what the apps run; replace the app if it does not answer then."""
@@ -115,68 +120,98 @@ class Supervisor:
         """Start a fresh app beside the one that serves, which is ended when that is ready. Returns at once."""
         if not order.is_quiet:
             self._say(f'Restarting: {order.why}')
-        with self._changing:
+        with self._ordering:
             is_due, self._due = self._due is not None, order
         if not is_due:
             threading.Thread(target=self._restart, name='restart', daemon=True).start()
 
+    def restart_as_asked(self) -> None:
+        self.restart(Order('as you asked', broken=self.state.broken))
+
     def _restart(self) -> None:
         with self._restarting:
-            with self._changing:
+            with self._ordering:
                 order, self._due = self._due, None  # what changes from here on is for the next
             if order and not self._is_leaving:
                 self._try(order)
 
     def _try(self, order: Order) -> None:
-        app = self._candidate = self._fresh(order)
-        message = _ready(app)
-        self._candidate = None
-        if message is None:
-            self._note_death(order, app)
-        elif broken := self._broken_anew(message):
-            self._go_on(order, app, message, broken)
+        app = self._fresh(order)
+        message = self._ready(app)
+        while message is not None and set(message['broken']) <= order.broken:
+            if self._hand_over(app, message):
+                self.state.learned.update(order.learned)
+                self._say_restarted(order)
+                break
+            message = self._catch_up(app)
         else:
-            self.state.learned.update(order.learned)
-            self._hand_over(app, message)
-            self._say_restarted(order)
+            self._candidate = None
+            self._go_on(order, app, message)
         self._apps.prepare(lambda: self.state.packages)
+        for wanted in self._wanted:
+            self._receive(wanted)
 
     def _fresh(self, order: Order) -> App:
         if order.is_outside:
             self._apps.discard_standby()
-        return self._apps.fresh({**self.state.learned, **order.learned})
+        with self._changing:
+            self._missed.clear()
+            self._wanted = []
+            app = self._candidate = self._apps.fresh({**self.state.learned, **order.learned})
+        return app
 
-    def _broken_anew(self, message: dict[str, Any]) -> set[str]:
-        return set(message['broken']) - self.state.broken
+    def _ready(self, app: App) -> dict[str, Any] | None:
+        """What an app says when it is ready to serve, None if it dies before that."""
+        for message in app.channel:
+            if 'ready' in message:
+                return message
+            self._wanted += [message] if 'restart' in message else []
+        return None
 
-    def _note_death(self, order: Order, app: App) -> None:
+    def _catch_up(self, app: App) -> dict[str, Any] | None:
+        with self._changing:
+            missed = list(self._missed)
+            self._missed.clear()
+        app.channel.send(catch_up=missed)
+        return self._ready(app)
+
+    def _go_on(self, order: Order, app: App, message: dict[str, Any] | None) -> None:
+        """With the app before, unless it is its fault: it holds what the fresh one needs, so it has to end first."""
+        if message is None:
+            self._note_death(app)
+        elif self.state.holds and set(message['broken']) - order.broken <= set(message['clashes']):
+            app.stop()
+            self._end_first()
+            self._say_restarted(order)
+        else:
+            app.stop()
+            self._app.channel.send(judged=message['reports'])
+            if not order.is_quiet:
+                self._say('The app process before goes on, since the new one is broken.')
+
+    def _note_death(self, app: App) -> None:
         how = app.wait()
         if self._due or self._is_leaving:  # it took too long, and another one is about to be tried
             return
         self._say(f'The new app process {how} while it started. The one before goes on.')
         self._app.channel.send(judged={})
 
-    def _go_on(self, order: Order, app: App, message: dict[str, Any], broken: set[str]) -> None:
-        """With the app before, unless it is its fault: it holds what the fresh one needs, so it has to end first."""
-        app.stop()
-        if self.state.holds and broken <= set(message['clashes']):
-            self._end_first()
-            self._say_restarted(order)
-            return
-        self._app.channel.send(judged=message['reports'])
-        if not order.is_quiet:
-            self._say('The app process before goes on, since the new one is broken.')
+    def _hand_over(self, app: App, message: dict[str, Any]) -> bool:
+        """The app before stops accepting before the fresh one begins: nobody sees new code, and old code after that.
 
-    def _hand_over(self, app: App, message: dict[str, Any]) -> None:
-        """The app before stops accepting before the fresh one begins: nobody sees new code, and old code after that."""
-        before = self._app
-        before.channel.send(leave=LAST_CALLS)
-        before.stopped.wait(STOP_TIMEOUT)
-        with self._changing:  # so that none is kept in place of the one before when that dies just now
+        Returns False if something was saved meanwhile.
+        """
+        with self._changing:
+            if self._missed:
+                return False
             before = self._app
+            before.channel.send(leave=LAST_CALLS)
+            before.stopped.wait(STOP_TIMEOUT)
+            self._candidate = None
             self._keep(app)
             self._receive(message)
         self._apps.retire(before)
+        return True
 
     def _end_first(self) -> None:
         """Meanwhile calls wait in the queue of the listening socket."""
@@ -197,7 +232,8 @@ class Supervisor:
         """A fresh process that does not get ready gives way to one that begins with what was just saved."""
         candidate = self._candidate
         if candidate and monotonic() - candidate.begun > ENDLESS and not self._due:
-            self.restart(Order('its imports did not end before the next save', is_quiet=True))
+            why = 'its imports did not end before the next save'
+            self.restart(Order(why, is_quiet=True, broken=self.state.broken))
             threading.Thread(target=candidate.stop, name='give up', daemon=True).start()
 
     # The app that serves
@@ -240,10 +276,13 @@ class Supervisor:
         if 'answer' in message:
             self.state.note_answer(message)
         if 'restart' in message:
-            why, learned = message['restart'], message['learned']
-            self.restart(Order(why, message['quiet'], message['outside'], learned))
+            self.restart(self._order(message))
         if 'ready' in message:
             self._note_ready(message)
+
+    def _order(self, message: dict[str, Any]) -> Order:
+        broken = self.state.broken.difference(message['doubt'])
+        return Order(message['restart'], message['quiet'], message['outside'], message['learned'], broken)
 
     def _note_ready(self, message: dict[str, Any]) -> None:
         if self.state.note_ready(message):
@@ -283,8 +322,3 @@ class Supervisor:
         if not self._answered.wait(ANSWER_TIMEOUT) and app is self._app and self.state.ready.is_set():
             self._say(f'The app process did not answer for {ANSWER_TIMEOUT:g} s.')
             app.signal(signal.SIGKILL)
-
-
-def _ready(app: App) -> dict[str, Any] | None:
-    """What an app says when it is ready to serve, None if it dies before that."""
-    return next((message for message in app.channel if 'ready' in message), None)

@@ -9,10 +9,14 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
+from typing import Any
 
+from ...modules import is_a
 from .graph import importers
 
 IN_USE = frozenset((errno.EADDRINUSE, errno.EAGAIN, errno.EACCES, errno.EBUSY, errno.EEXIST, errno.EDEADLK))
+_name_of = vars(ImportError)['name'].__get__
+
 IN_USE_WORDS = ('lock', 'in use', 'already running', 'busy')
 
 
@@ -78,18 +82,32 @@ def _reason(effects: Effects | None, dirty: Collection[str]) -> str:
 
 def is_in_use(error: BaseException | None) -> bool:
     """Whether an import seems to have failed because of what another process holds."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in IN_USE:
-            return True
-        text = f'{type(error).__name__} {error}'.lower()
-        if any(word in text for word in IN_USE_WORDS):
-            return True
-        error = error.__cause__ or error.__context__
+    try:
+        while error is not None:
+            if _says_in_use(error):
+                return True
+            error = error.__cause__ or error.__context__
+    except Exception:  # an error of the product's own, which does not even let itself be shown
+        pass
     return False
+
+
+def _says_in_use(error: BaseException) -> bool:
+    if is_a(error, OSError) and getattr(error, 'errno', 0) in IN_USE:
+        return True
+    text = f'{type(error).__name__} {error}'.lower()
+    return any(word in text for word in IN_USE_WORDS)
 
 
 def is_certain(error: BaseException | None, is_missing: Callable[[str], bool]) -> bool:
     """Whether a fresh start fails alike: the source is no Python, or imports a module that the product lacks."""
-    if isinstance(error, ModuleNotFoundError):
-        return is_missing(error.name or '')
-    return isinstance(error, SyntaxError)
+    if is_a(error, ModuleNotFoundError):
+        name = _missing(error)
+        return bool(name) and is_missing(name)
+    return is_a(error, SyntaxError)
+
+
+def _missing(error: Any) -> str:
+    """What was to be imported, '' if it is not said."""
+    name = _name_of(error)
+    return name if type(name) is str else ''

@@ -46,7 +46,8 @@ LONGEST = 120  # characters of an error's words
 class Restart(Protocol):
     """Asks for a fresh process. What was learned counts if that takes over."""
 
-    def __call__(self, why: str, learned: Mapping[str, str], *, is_quiet: bool) -> object: ...
+    def __call__(self, why: str, learned: Mapping[str, str], *, in_doubt: Collection[str] = (),
+                 is_quiet: bool) -> object: ...
 
 
 class Reloader:
@@ -78,7 +79,9 @@ class Reloader:
         with self._lock:
             self._changes.scan()
             self._changes.believe_all()
-            self._reload(set(), self._changes.roots)
+            self._import_anew(set(), self._changes.roots)
+            self._attempts.take_executed()
+            self._say()
 
     def say_errors(self) -> None:
         """What is broken, from now on at each reload."""
@@ -101,7 +104,6 @@ class Reloader:
                 self._ask(names, decision)
                 return False
             swapped = self._reload(names, decision.dirty)
-            self._doubt(decision.dirty)
             if swapped:
                 shown = files | changed & swapped
                 seconds = time.perf_counter() - started
@@ -152,7 +154,7 @@ class Reloader:
         return {name for name in changed if self._asked.get(name) != self._changes.digest(name)}
 
     def _decide(self, names: set[str]) -> Decision:
-        marked = {name: WANTED for name in importers(names, self._attempts.imports) if _wants_restart(name)}
+        marked = {name: WANTED for name in self._attempts if _wants_restart(name)}
         dirty = plan.dirty(names, self._changes.fresh(names), self._settled_imports(names))
         dirty |= names & self._changes.roots
         return decide(dirty, self._attempts.imports, self._attempts.effects, {**self._learned, **marked})
@@ -175,8 +177,9 @@ class Reloader:
         if doubtful:
             self._attempts.doubt(doubtful)
             causes = sorted(name for name in doubtful if failed[name].report) or sorted(doubtful)
-            why = f'cannot be imported again ({_in_words(failed[causes[0]].error)})'
-            self._restart(f'{self._reporter.show(causes[0])} {why}', dict.fromkeys(causes, why), is_quiet=True)
+            why = f'cannot be imported again ({_in_words(failed[causes[0]])})'
+            why_here = f'{self._reporter.show(causes[0])} {why}'
+            self._restart(why_here, dict.fromkeys(causes, why), in_doubt=sorted(doubtful), is_quiet=True)
 
     def _is_certain(self, attempt: Attempt) -> bool:
         return attempt.is_certain or is_certain(attempt.error, self._is_missing)
@@ -212,7 +215,15 @@ class Reloader:
     # Stage and swap
 
     def _reload(self, changed: set[str], dirty: Set[str]) -> set[str]:
-        """Import anew what the change concerns. Returns the names that were swapped."""
+        """Import anew what a change concerns. Returns the names that were swapped."""
+        swapped = self._import_anew(changed, dirty)
+        self._doubt(dirty)
+        self._say()
+        for name in self._attempts.keys() & self._attempts.take_executed():
+            self._reporter.say_held(name, self._attempts[name].held)
+        return swapped
+
+    def _import_anew(self, changed: set[str], dirty: Set[str]) -> set[str]:
         wanted = [name for name in self._in_order(dirty) if name in self._changes.tree]
         gone = [name for name in dirty if not self._changes.digest(name)]
         self._attempts.forget(gone)
@@ -224,7 +235,6 @@ class Reloader:
         self._changes.believe(changed)
         self._app.routes = self._routes()
         swapped = {name for name in dirty if view.get(name) is not stage.live.get(name)}
-        self._say(swapped & stage.live.keys())
         replaced = {name: module for name, module in stage.live.items() if view.get(name) is not module}
         self._unloader.unload([*replaced.values(), *_dropped(stage.staged, view)], watched(replaced))
         return swapped
@@ -300,12 +310,8 @@ class Reloader:
 
     # Words
 
-    def _say(self, again: Set[str]) -> None:
-        """`again` are modules of which there was one before."""
-        executed = self._attempts.take_executed()
+    def _say(self) -> None:
         self._reporter.say_errors(self._attempts, self._live())
-        for name in self._attempts.keys() & executed:
-            self._reporter.say_held(name, self._attempts[name].held)
         if not self._checking:
             self._checking = gevent.spawn_later(LATER, self._check_greenlets)
 
@@ -313,9 +319,15 @@ class Reloader:
         """What a module's import started, another import would start once more."""
         self._checking = None
         names = {file.path: name for name, file in self._changes.tree.items()}
-        for path, kind in generations_at_work(str(self.product.path)):
-            if names.get(path) in self._attempts:
-                self._attempts.add_left(names[path], f'starts a {kind}')
+        for (path, kind), generations in generations_at_work(str(self.product.path)).items():
+            name = names.get(path, '')
+            if name in self._attempts:
+                self._note_at_work(name, f'starts a {kind}', generations)
+
+    def _note_at_work(self, name: str, what: str, generations: int) -> None:
+        self._attempts.add_left(name, what)
+        if generations > 1 and name in self._attempts.effects:
+            self._restart(f'{self._reporter.show(name)} {what}', {name: what}, is_quiet=True)
 
 
 def _wants_restart(name: str) -> bool:
@@ -326,8 +338,9 @@ def _dropped(staged: Modules, view: Modules) -> list[Any]:
     return [module for name, module in staged.items() if view.get(name) is not module]
 
 
-def _in_words(error: BaseException | None) -> str:
-    return f'{type(error).__name__}: {error}'.partition('\n')[0][:LONGEST]
+def _in_words(attempt: Attempt) -> str:
+    """The last line of its traceback."""
+    return (attempt.report.splitlines() or [type(attempt.error).__name__])[-1][:LONGEST]
 
 
 def _packages_of(name: str) -> Iterable[str]:

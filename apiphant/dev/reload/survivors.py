@@ -55,8 +55,9 @@ def holders(left: Iterable[Watched], package: str) -> dict[str, str]:
             alive.setdefault(one.module, []).append(value)
     running = _files_at_work() if alive else set()
     found = {}
-    for module, values in alive.items():
-        if _file_of(values[0]) not in running and (holder := _holder(values[:MOST], package)) is not None:
+    for module in list(alive):
+        values = alive.pop(module)[:MOST]
+        if _file_of(values[0]) not in running and (holder := _holder(values, package)) is not None:
             found[module] = holder
     return found
 
@@ -66,24 +67,36 @@ def _has_instances(value: Any) -> bool:
 
 
 def _holder(values: list[Any], package: str) -> str | None:
-    """Going up from what lives: the first module's names, or none. None if it is us who holds it."""
+    """Going up from what lives: the first module whose names are reached. LIBRARY if the way up ends before any.
+
+    None if it is us who holds it, or if it is too far away to tell.
+    """
     names = {id(names_of(module)): name for name, module in list(sys.modules.items()) if is_a(name, str)}
     seen = {id(value) for value in values}
     frontier = values
     for _ in range(DEPTH):
-        above = []
-        for referrer in gc.get_referrers(*frontier):
-            if referrer is frontier or referrer is values or id(referrer) in seen or is_a(referrer, FrameType):
-                continue
-            seen.add(id(referrer))
-            if name := names.get(id(referrer)):
-                return _as_holder(name, package)
-            above.append(referrer)
+        seen |= {id(frontier), id(seen), id(names)}
+        above = [referrer for referrer in gc.get_referrers(*frontier) if id(referrer) not in seen]
+        if any(map(_is_at_work, above)):
+            return None
+        found = [names[id(referrer)] for referrer in above if id(referrer) in names]
+        if found:
+            return _as_holder(found[0], package)
+        above = [referrer for referrer in above if not is_a(referrer, FrameType)]
+        if not above:
+            return LIBRARY
+        seen |= {id(referrer) for referrer in above}
         frontier = above[:MOST]
         del above
-        if not frontier:
-            break
-    return LIBRARY
+    return None
+
+
+def _is_at_work(value: Any) -> bool:
+    """A frame, other than those that look for holders; or an object of ours, that lives as long as a connection."""
+    if is_a(value, FrameType):
+        return bool(value.f_code.co_filename != __file__)
+    module: Any = names_of(type(value)).get('__module__')
+    return is_a(module, str) and module.partition('.')[0] in ('apiphant', 'gevent', 'greenlet')
 
 
 def _as_holder(name: str, package: str) -> str | None:

@@ -36,9 +36,8 @@ class Unloader:
                 watched: list[Watched]) -> None:
         while (functions or watched) and not requests.isdisjoint(self._running()):
             gevent.sleep(PERIOD)
-        for function in functions:
-            _call(function)
-        functions.clear()
+        while functions:
+            _call(functions.pop(0))
         gc.collect()  # a module and its functions refer to each other
         if watched:
             self._ended(watched)
