@@ -57,8 +57,8 @@ def main(path: str, control: int, listener: int, lifeline: int, terminal: int, b
     found = product.find(path)
     product.add_to_path(found)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN: the product's children would inherit that
-    signal.signal(signal.SIGUSR1, lambda number, frame: _interrupt(frame, str(found.path) + os.sep))
     process = AppProcess(found, Channel(socket.socket(fileno=control)), terminal)
+    signal.signal(signal.SIGUSR1, lambda number, frame: process.interrupt(frame))
     if terminal >= 0:
         os.nice(NICE)
     process.run(socket.socket(fileno=listener), json.loads(begin or 'null'))
@@ -126,6 +126,11 @@ class AppProcess:
         self._channel.send(stopped=1)
         if not self._acceptor.stop(self._patience):
             log.warning('Calls that had begun before were cut after %g s', self._patience)
+
+    def interrupt(self, frame: FrameType | None) -> None:
+        """An import that takes too long, or else what the product's code does."""
+        if not self._reloader.patience.interrupt():
+            _interrupt(frame, str(self._product.path) + os.sep)
 
     def _tell_ready(self) -> None:
         reloader = self._reloader

@@ -21,6 +21,7 @@ from .child import App
 
 ANSWER_TIMEOUT = 2.0  # seconds that an interrupted app has to answer before it is killed
 STOP_TIMEOUT = 1.0  # seconds that the app before has to accept no more calls
+LONGEST_START = 60.0  # seconds that a fresh process may take
 ENDLESS = 3.0  # seconds of a fresh process's start, after which the next save has another one started in its place
 
 
@@ -78,8 +79,7 @@ class Supervisor:
         with self._changing:
             self._missed.update(paths if self._candidate else ())
             self._app.channel.send(look=paths)
-        if paths:
-            self._give_up_endless()
+        self._give_up_endless()
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in what the apps run; replace the app if it does not answer then."""
@@ -158,6 +158,8 @@ class Supervisor:
             self._missed.clear()
             self._wanted = []
             app = self._candidate = self._apps.fresh({**self.state.learned, **order.learned})
+        _after(ENDLESS, self._give_up_endless)
+        _after(LONGEST_START, lambda: self._give_up(app))
         return app
 
     def _ready(self, app: App) -> dict[str, Any] | None:
@@ -193,6 +195,8 @@ class Supervisor:
         how = app.wait()
         if self._due or self._is_leaving:  # it took too long, and another one is about to be tried
             return
+        if monotonic() - app.begun > LONGEST_START:
+            how = f'was not ready after {LONGEST_START:g} s'
         self._say(f'The new app process {how} while it started. The one before goes on.')
         self._app.channel.send(judged={})
 
@@ -229,12 +233,16 @@ class Supervisor:
         self._say(f'Restarted in {milliseconds:.0f} ms{why}')
 
     def _give_up_endless(self) -> None:
-        """A fresh process that does not get ready gives way to one that begins with what was just saved."""
+        """A fresh process that does not get ready gives way to one that begins with what was saved since."""
         candidate = self._candidate
-        if candidate and monotonic() - candidate.begun > ENDLESS and not self._due:
+        if candidate and self._missed and monotonic() - candidate.begun > ENDLESS and not self._due:
             why = 'its imports did not end before the next save'
             self.restart(Order(why, is_quiet=True, broken=self.state.broken))
-            threading.Thread(target=candidate.stop, name='give up', daemon=True).start()
+            threading.Thread(target=self._give_up, args=(candidate,), name='give up', daemon=True).start()
+
+    def _give_up(self, app: App) -> None:
+        if app is self._candidate:
+            app.stop()
 
     # The app that serves
 
@@ -322,3 +330,9 @@ class Supervisor:
         if not self._answered.wait(ANSWER_TIMEOUT) and app is self._app and self.state.ready.is_set():
             self._say(f'The app process did not answer for {ANSWER_TIMEOUT:g} s.')
             app.signal(signal.SIGKILL)
+
+
+def _after(seconds: float, do: Callable[[], object]) -> None:
+    timer = threading.Timer(seconds, do)
+    timer.daemon = True
+    timer.start()

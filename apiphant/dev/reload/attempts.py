@@ -51,6 +51,7 @@ class Attempts(Mapping[str, Attempt]):
         self._within = package + '.'
         self._attempts: dict[str, Attempt] = {}
         self._executed: list[str] = []
+        self.latest = ''  # whose import began last
         self._failures: dict[str, BaseException] | None = None  # since staging began
 
     def __getitem__(self, name: str) -> Attempt:
@@ -96,6 +97,7 @@ class Attempts(Mapping[str, Attempt]):
 
     def begin(self, name: str, digest: str) -> Parsed | None:
         """A module of this source is about to be imported. Returns what was parsed if it is as before."""
+        self.latest = name
         before = self._attempts.get(name, Attempt(''))  # its imports are the best guess while it has no syntax
         self._attempts[name] = Attempt(
             digest, before.imports, left=before.left, lasting=before.lasting, changes=before.changes)
@@ -161,10 +163,11 @@ class Attempts(Mapping[str, Attempt]):
             self._attempts[name] = replace(self._attempts[name], is_undecided=True)
 
     def judge(self, reports: Mapping[str, str]) -> None:
-        """These are broken in a fresh process, and why."""
+        """These are broken in a fresh process, and why. If it says nothing, then all that failed here."""
         for name, attempt in self._attempts.items():
-            if name in reports and attempt.is_undecided:
-                self._attempts[name] = replace(attempt, report=reports[name], is_undecided=False)
+            if attempt.is_undecided and (name in reports or not reports):
+                report = reports.get(name, attempt.report)
+                self._attempts[name] = replace(attempt, report=report, is_undecided=False)
 
     def outdate(self, names: Collection[str]) -> None:
         """Whatever these hold, they are not as they were."""

@@ -8,9 +8,11 @@ A request that is running keeps the code that it began with. What was replaced i
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Set
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -22,7 +24,7 @@ from ...api.actions import Action
 from ...api.application import Application
 from ...api.product import Product
 from ...api.routing import Target
-from ...modules import names_of
+from ...modules import is_a, names_of
 from ...validation import ApiError
 from . import plan
 from .attempts import Attempt, Attempts
@@ -31,6 +33,7 @@ from .decision import Change, Decision, decide, is_certain, is_in_use
 from .graph import importers
 from .importing import Finder
 from .leftovers import generations_at_work
+from .patience import Endless, Patience, tell_after
 from .report import Reporter
 from .stage import Modules, Stage, modules
 from .survivors import LIBRARY, Watched, holders, watched
@@ -40,7 +43,10 @@ TURN = 0.012  # seconds of importing after which others get their turn
 BREATH = 0.001  # seconds: less than a timer does not let the loop look for what has arrived
 LATER = 0.5  # seconds until greenlets of replaced modules should have ended
 WANTED = 'says RESTART = True'
-LONGEST = 120  # characters of an error's words
+LONGEST = 2.0  # seconds for which an import that is done again may hold calls, or other saves
+MARGIN = 3  # times what all imports took at the start, if that is longer
+UNSAID = 5.0  # seconds for which a start may take without a word
+WORDS = 120  # characters of an error's
 
 
 class Restart(Protocol):
@@ -69,6 +75,8 @@ class Reloader:
         self._reporter = Reporter(product.name, product.path, lambda: self._changes.tree)
         self._asked: dict[str, str] = {}  # digests of modules for which a restart was asked for
         self._learned: Mapping[str, str] = {}  # why modules need a fresh process
+        self.patience = Patience()
+        self._longest = math.inf  # seconds that an import may take; no limit at first
         self._lock = RLock()
         self._checking: Any = None
 
@@ -76,12 +84,18 @@ class Reloader:
         """Import everything for the first time."""
         sys.meta_path.insert(0, self._finder)
         self._learned = learned
+        began = time.monotonic()
+        tell_after(UNSAID, lambda: self._longest < math.inf, self._what_is_imported)
         with self._lock:
             self._changes.scan()
             self._changes.believe_all()
             self._import_anew(set(), self._changes.roots)
             self._attempts.take_executed()
+            self._longest = max(LONGEST, (time.monotonic() - began) * MARGIN)
             self._say()
+
+    def _what_is_imported(self) -> str:
+        return f'{self._reporter.show(self._attempts.latest)} is still being imported after {UNSAID:g} s'
 
     def say_errors(self) -> None:
         """What is broken, from now on at each reload."""
@@ -174,6 +188,9 @@ class Reloader:
         """Whether what failed is an error, a fresh process decides."""
         failed = {name: self._attempts[name] for name in dirty & self._attempts.failed}
         doubtful = {name for name, attempt in failed.items() if not self._is_certain(attempt)}
+        for name, attempt in failed.items():
+            if is_a(attempt.error, Endless) and attempt.report:
+                self._reporter.say_endless(name, self._longest)
         if doubtful:
             self._attempts.doubt(doubtful)
             causes = sorted(name for name in doubtful if failed[name].report) or sorted(doubtful)
@@ -271,12 +288,16 @@ class Reloader:
         """One unit of work: whatever a module raises, SystemExit and GreenletExit included, breaks only it."""
         try:
             if name not in sys.modules:  # else the import system would ask it for its spec
-                importlib.import_module(name)
+                with self._limit():
+                    importlib.import_module(name)
         except BaseException as error:
             self._attempts.fail_outside(name, error, self._changes.digest(name), _packages_of(name))
         else:
             if is_target:
                 self._check_actions(name)
+
+    def _limit(self) -> AbstractContextManager[None]:
+        return self.patience.limit(self._longest) if self._longest < math.inf else nullcontext()
 
     def _check_actions(self, name: str) -> None:
         try:
@@ -340,7 +361,7 @@ def _dropped(staged: Modules, view: Modules) -> list[Any]:
 
 def _in_words(attempt: Attempt) -> str:
     """The last line of its traceback."""
-    return (attempt.report.splitlines() or [type(attempt.error).__name__])[-1][:LONGEST]
+    return (attempt.report.splitlines() or [type(attempt.error).__name__])[-1][:WORDS]
 
 
 def _packages_of(name: str) -> Iterable[str]:

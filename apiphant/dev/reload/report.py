@@ -58,6 +58,9 @@ class Reporter:
         if seconds > STALL:
             log.warning('%s held all calls for %.1f s when it was imported', self.show(name), seconds)
 
+    def say_endless(self, name: str, seconds: float) -> None:
+        log.warning('%s did not end its import in %g s, and was interrupted', self.show(name), seconds)
+
     def show(self, name: str) -> str:
         """The file of a module, or a file that is none, as a person would name it."""
         if name.startswith('/'):

@@ -164,3 +164,39 @@ def test_package_that_was_edited_while_a_standby_had_it(tmp_path: Path) -> None:
         shop.save(handler('env'), ENV.replace('"1"', '"2"'))
         shop.becomes('env', '2')
         shop.becomes('ware', 22)
+
+
+def test_import_that_does_not_end(tmp_path: Path) -> None:
+    """Calls go on, it is said, and what is saved next is live."""
+    with shop_with(tmp_path, {handler('one'): reads(1), handler('two'): reads(1)}) as shop:
+        shop.becomes('one', 1)
+        shop.becomes('two', 1)
+        shop.save(handler('one'), 'while True:\n    pass\n' + reads(2))
+        shop.server.wait_for_line(r'api/v0/one\.py did not end its import in 2 s, and was interrupted', 0)
+        assert shop.answer('one') == 1
+        shop.save(handler('two'), reads(3))
+        shop.becomes('two', 3)
+        shop.save(handler('one'), reads(4))
+        shop.becomes('one', 4)
+        wait_for(lambda: shop.answer('pid') in children(shop.server.process.pid), 'the app')
+        wait_for(lambda: len(children(shop.server.process.pid)) == 2, 'the endless one to be given up')
+        shop.becomes('one', 4)
+
+
+def test_import_that_waits(tmp_path: Path) -> None:
+    """For a server that is away, for instance: other files are live all the same."""
+    wait = 'import time\n\nwhile True:\n    time.sleep(0.1)\n'
+    with shop_with(tmp_path, {handler('one'): reads(1), handler('two'): reads(1)}) as shop:
+        shop.becomes('one', 1)
+        with Poller(shop.server, '/api/v0/one/read', (200,)) as poller:
+            shop.save(handler('one'), wait + reads(2))
+            shop.server.wait_for_line(r'api/v0/one\.py did not end its import', 0)
+            shop.save(handler('two'), reads(3))
+            shop.becomes('two', 3)
+            poller.polls()
+        assert poller.failures == [] and set(poller.values) == {1}
+
+
+def test_start_that_does_not_end(tmp_path: Path) -> None:
+    with shop_with(tmp_path, {'__init__.py': 'while True:\n    pass\n'}) as shop:
+        shop.server.wait_for_line(r'^__init__\.py is still being imported after 5 s$', 0)
