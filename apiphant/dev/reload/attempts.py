@@ -134,9 +134,9 @@ class Attempts(Mapping[str, Attempt]):
         imports = {imported for imported in effects.imports if imported.startswith(self._within)}
         patches = {f'sets {key}' for key in attempt.parsed.patches} if attempt.parsed else set()
         self._attempts[name] = replace(
-            attempt, imports=attempt.imports | imports, reads=effects.reads, left=before.left | effects.left,
-            lasting=before.lasting | effects.lasting | patches, changes=before.changes | changes,
-            holds=effects.holds, held=effects.held)
+            attempt, imports=attempt.imports | imports, reads={**attempt.reads, **effects.reads},
+            left=before.left | effects.left, lasting=before.lasting | effects.lasting | patches,
+            changes=before.changes | changes, holds=effects.holds, held=effects.held)
         self._executed.append(name)
 
     @property
@@ -152,6 +152,18 @@ class Attempts(Mapping[str, Attempt]):
     def add_left(self, name: str, what: str) -> None:
         """What was seen later of what its import did."""
         self._attempts[name] = replace(self._attempts[name], left=self._attempts[name].left | {what})
+
+    def add_import(self, module: str, imported: str) -> None:
+        """Code of a module that was imported before imports another one."""
+        attempt = self._attempts.get(module)
+        is_new = attempt is not None and imported not in attempt.imports and imported != module
+        if attempt is not None and is_new and imported.startswith(self._within):
+            self._attempts[module] = replace(attempt, imports=attempt.imports | {imported})
+
+    def add_read(self, module: str, path: str, digest: str) -> None:
+        """Code of a module that was imported before reads a file."""
+        if attempt := self._attempts.get(module):
+            self._attempts[module] = replace(attempt, reads={path: digest, **attempt.reads})
 
     def add_change(self, name: str, change: Change) -> None:
         """What was seen later of what its import did."""

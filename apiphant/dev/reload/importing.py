@@ -22,7 +22,7 @@ from .attempts import Attempts, Parsed
 from .files import digest_of
 from .graph import imports_of, patches_of
 from .registries import Registries
-from .side_effects import SideEffects, note_change, observed
+from .side_effects import SideEffects, note_change, note_import, observed
 
 
 class Finder(MetaPathFinder):
@@ -40,6 +40,7 @@ class Finder(MetaPathFinder):
                   target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != self.name and not fullname.startswith(self.name + '.'):
             return None
+        note_import(fullname)
         if failure := self.attempts.failure(fullname):
             raise failure
         if fullname in self._kept:

@@ -1,4 +1,4 @@
-"""Imports that do not end. One that waits is interrupted by a timer, one that computes by a real thread and a signal."""
+"""Imports that do not end: one that waits is interrupted by a timer, one that computes by a thread and a signal."""
 from __future__ import annotations
 
 import math

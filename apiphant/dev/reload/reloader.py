@@ -26,7 +26,7 @@ from ...api.product import Product
 from ...api.routing import Target
 from ...modules import is_a, names_of
 from ...validation import ApiError
-from . import plan
+from . import plan, side_effects
 from .attempts import Attempt, Attempts
 from .changes import Changes
 from .decision import Change, Decision, decide, is_certain, is_in_use
@@ -83,6 +83,7 @@ class Reloader:
     def start(self, learned: Mapping[str, str]) -> None:
         """Import everything for the first time."""
         sys.meta_path.insert(0, self._finder)
+        side_effects.tell(str(self.product.path), self._attempts)
         self._learned = learned
         began = time.monotonic()
         tell_after(UNSAID, lambda: self._longest < math.inf, self._what_is_imported)

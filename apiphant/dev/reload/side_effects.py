@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
-from types import ModuleType
-from typing import Any
+from types import FrameType, ModuleType
+from typing import Any, Protocol
 
 import gevent
 
@@ -93,6 +93,41 @@ def was_away(since: float) -> None:
         effects.since = perf_counter()
 
 
+class Noted(Protocol):
+    """Who is told what modules import and read that others execute: a function of theirs is called."""
+
+    def add_import(self, module: str, imported: str) -> None: ...
+
+    def add_read(self, module: str, path: str, digest: str) -> None: ...
+
+
+_noted: list[tuple[str, Noted]] = []  # the product's folder, and who is told
+
+
+def tell(folder: str, noted: Noted) -> None:
+    _noted[:] = [(folder + os.sep, noted)]
+
+
+def note_import(imported: str) -> None:
+    """By all modules of the product whose code is running: at import, and during calls."""
+    for _, noted in _noted:
+        for module in _modules_at_work():
+            noted.add_import(module, imported)
+
+
+def _modules_at_work() -> set[str]:
+    """Those on the stack."""
+    found = set()
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_noted[0][0]):
+            name = frame.f_globals.get('__name__')
+            if type(name) is str:
+                found.add(name)
+        frame = frame.f_back
+    return found
+
+
 def install() -> None:
     """For the app process, before the product is imported. There is no way back."""
     sys.addaudithook(_audit)
@@ -146,17 +181,26 @@ def _note_read(effects: SideEffects, path: Any) -> None:
     name = os.path.abspath(os.fsdecode(path)) if isinstance(path, (str, bytes, os.PathLike)) else NOT_OURS[0]
     if not name.endswith(NOT_DATA) and not name.startswith(NOT_OURS):
         token = _current.set(None)
-        effects.reads.setdefault(name, look_at(name).digest)
+        digest = effects.reads.setdefault(name, look_at(name).digest)
         _current.reset(token)
+        for _, noted in _noted:
+            for module in _modules_at_work():
+                noted.add_read(module, name, digest)
 
 
 def _noting_import(import_module: Callable[..., ModuleType]) -> Callable[..., ModuleType]:
     @functools.wraps(import_module)
     def noting(name: str, package: str | None = None) -> ModuleType:
-        if is_a(name, str) and (effects := _effects()):
-            effects.imports.add(importlib.util.resolve_name(name, package) if package else name)
+        if is_a(name, str):
+            _note_import(importlib.util.resolve_name(name, package) if package else name)
         return import_module(name, package)
     return noting
+
+
+def _note_import(name: str) -> None:
+    if effects := _effects():
+        effects.imports.add(name)
+    note_import(name)
 
 
 def _noting_left(function: Callable[..., Any], what: str) -> Callable[..., Any]:

@@ -312,8 +312,8 @@ def answers(shop: Shop) -> dict[str, Any]:
 
 
 def fresh(folder: Path) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, '-c', FRESH, str(folder)], capture_output=True, text=True, timeout=DEADLINE,
-                          check=False, env=clean_environment())
+    done = subprocess.run([sys.executable, '-B', '-c', FRESH, str(folder)], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False, env=clean_environment())
     line = next((line for line in done.stdout.splitlines() if line.startswith('answers:')), None)
     assert line, done.stderr
     found: dict[str, Any] = json.loads(line.removeprefix('answers:'))
