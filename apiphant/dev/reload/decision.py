@@ -51,7 +51,7 @@ def decide(dirty: Set[str], imports: Mapping[str, Collection[str]], effects: Map
            learned: Mapping[str, str]) -> Decision:
     """Before anything is imported. `learned` says why modules need a fresh process."""
     wide = widened(dirty, imports, effects)
-    for name in sorted(wide):
+    for name in sorted(wide, key=lambda name: (name not in dirty, name)):
         if reason := learned.get(name) or _reason(effects.get(name), wide):
             return Decision(wide, name, reason)
     return Decision(wide)

@@ -19,8 +19,9 @@ from typing import Any
 
 from ...modules import is_a
 from .attempts import Attempts, Parsed
+from .decision import Change
 from .files import digest_of
-from .graph import imports_of, patches_of
+from .graph import importers, imports_of, patches_of
 from .registries import Registries
 from .side_effects import SideEffects, note_change, note_import, observed
 
@@ -33,6 +34,7 @@ class Finder(MetaPathFinder):
         self.folder = folder
         self.attempts = attempts
         self.registries = Registries(name)
+        self.is_serving = False
         self.discard = discard  # told of a module whose import failed
         self._kept: Mapping[str, Any] = {}
 
@@ -108,7 +110,8 @@ class Loader(SourceFileLoader):
         try:
             with observed(effects):
                 code = self.get_code(name)
-                registries.changes(attempts.imported_by(name))
+                if self._finder.is_serving:
+                    registries.changes(attempts.imported_by(name))  # what calls have changed is not this import's
                 path = list(sys.path)
                 exec(code, vars(module))
                 if path != sys.path:
@@ -119,8 +122,16 @@ class Loader(SourceFileLoader):
             self._finder.discard(module)
             raise
         finally:
-            attempts.note(name, effects, registries.changes(attempts.imported_by(name)))
+            attempts.note(name, effects, self._changes(name))
             registries.look_at(name)
+
+
+    def _changes(self, name: str) -> frozenset[Change]:
+        """In what it imports, and in what else imports that: who registers may change what had registered before."""
+        attempts, registries = self._finder.attempts, self._finder.registries
+        changes = registries.changes(attempts.imported_by(name))
+        others = importers((change.module for change in changes), attempts.imports) if changes else set()
+        return changes | registries.changes(others - {name})
 
 
 class Keeper(LoaderBase):

@@ -17,10 +17,11 @@ from typing import Any
 from ...modules import is_a, names_of
 from .decision import Change
 
-MOST = 400  # objects of a module that are looked at, the nearest first
+MOST = 200  # objects of a module that are looked at, the nearest first
 PLAIN = frozenset(map(id, (
     dict, OrderedDict, defaultdict, list, set, deque, tuple, frozenset, partial,
     CellType, MethodType, SimpleNamespace)))
+CONTAINERS = (dict, list, set, deque)
 OF_THE_LIBRARY = ('collections', 'functools', 'types', 'weakref', '_weakrefset', 'builtins', '_collections')
 
 HEAP_TYPE = 1 << 9  # of a type's flags: made by a class statement
@@ -68,16 +69,16 @@ class Registries:
 
 
 def reach(module: str, names: dict[str, Any], package: str) -> Iterator[Reached]:
-    """The containers that a module's names lead to, and its names themselves."""
+    """A module's names, and the containers that they lead to."""
     seen = {id(names)}
     pending = deque([('', names, False)])
-    count = 0
-    while pending and count < MOST:
+    for _ in range(MOST):
+        if not pending:
+            return
         name, value, is_foreign = pending.popleft()
-        count += 1
         yield Reached(name or 'names', value, is_foreign, _held(value))
         for key, child in _children(value, is_top=not name):
-            if id(child) not in seen and _is_looked_at(child, module):
+            if id(child) not in seen and _is_looked_at(child, module, is_foreign):
                 seen.add(id(child))
                 pending.append((name or key, child, is_foreign or _is_foreign(child, package)))
 
@@ -89,7 +90,9 @@ def _children(value: Any, is_top: bool) -> Iterator[tuple[str, Any]]:
         yield from (('', child) for child in _referents(value))
 
 
-def _referents(value: Any) -> list[Any]:
+def _referents(value: Any) -> Collection[Any]:
+    if type(value) is dict:
+        return list(value.values())
     if is_a(value, FunctionType):
         return [*(value.__closure__ or ()), value.__dict__]
     if is_a(value, type):
@@ -98,10 +101,10 @@ def _referents(value: Any) -> list[Any]:
 
 
 def _held(value: Any) -> Held:
-    """Identities of what it holds. Submodules come and go by themselves."""
-    if type(value) is dict:
+    """Identities of what it holds. Submodules, and names of Python's own, come and go by themselves in a module."""
+    if type(value) is dict and '__name__' in value:
         items = list(value.items())
-        return tuple(id(child) for key, child in items if not _is_machinery(key) and not is_a(child, ModuleType))
+        return tuple(id(child) for key, child in items if not _is_machinery(key) and type(child) is not ModuleType)
     return tuple(map(id, _referents(value)))
 
 
@@ -109,11 +112,13 @@ def _is_machinery(key: Any) -> bool:
     return type(key) is str and key.startswith('__') and key.endswith('__')
 
 
-def _is_looked_at(value: Any, module: str) -> bool:
-    """Not what belongs to other modules, nor what the standard library does for itself."""
+def _is_looked_at(value: Any, module: str, is_foreign: bool) -> bool:
+    """Not what belongs to other modules, nor what libraries do for themselves: of their objects, only containers."""
     kind = type(value)
     if id(kind) in PLAIN:
         return True
+    if is_foreign:
+        return issubclass(kind, CONTAINERS)
     if kind is FunctionType:
         return bool(value.__module__ == module)
     if is_a(value, type):

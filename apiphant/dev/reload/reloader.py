@@ -92,6 +92,7 @@ class Reloader:
             self._changes.believe_all()
             self._import_anew(set(), self._changes.roots)
             self._attempts.take_executed()
+            self._finder.is_serving = True
             self._longest = max(LONGEST, (time.monotonic() - began) * MARGIN)
             self._say()
 
@@ -281,7 +282,7 @@ class Reloader:
         targets = {target.module for target in self._changes.targets}
         for name in names:
             self._import(name, name in targets)
-            if time.perf_counter() - resumed > TURN:
+            if self._finder.is_serving and time.perf_counter() - resumed > TURN:
                 gevent.sleep(BREATH)
                 resumed = time.perf_counter()
 

@@ -152,14 +152,31 @@ def _effects() -> SideEffects | None:
     return effects if effects and not effects.is_over else None  # a greenlet started at import inherits it
 
 
+def _own_effects() -> SideEffects | None:
+    """Unless a library does it when it is imported: that happens once."""
+    effects = _effects()
+    return None if effects and _is_library_imported() else effects
+
+
+def _is_library_imported() -> bool:
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and _noted:
+        if frame.f_code.co_filename.startswith(_noted[0][0]):
+            return False
+        if frame.f_code.co_name == '<module>':
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     """Python calls this for each event of the process; an error here would be raised there."""
     if event in READING:
         _note_reading(event, arguments)
-    elif event in LEFT and (effects := _effects()):
+    elif event in LEFT and (effects := _own_effects()):
         effects.left.add(LEFT[event])
         effects.holds |= event in HOLDING
-    elif event in LASTING and (effects := _effects()):
+    elif event in LASTING and (effects := _own_effects()):
         effects.lasting.add(LASTING[event])
         note_change()
 
@@ -206,7 +223,7 @@ def _note_import(name: str) -> None:
 def _noting_left(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     @functools.wraps(function)
     def noting(*args: Any, **kwargs: Any) -> Any:
-        if effects := _effects():
+        if effects := _own_effects():
             effects.left.add(what)
         return function(*args, **kwargs)
     return noting

@@ -200,3 +200,17 @@ def test_import_that_waits(tmp_path: Path) -> None:
 def test_start_that_does_not_end(tmp_path: Path) -> None:
     with shop_with(tmp_path, {'__init__.py': 'while True:\n    pass\n'}) as shop:
         shop.server.wait_for_line(r'^__init__\.py is still being imported after 5 s$', 0)
+
+
+def test_what_a_library_does_when_it_is_imported(tmp_path: Path) -> None:
+    """It does that once, so the module that imports it first is swapped as any other."""
+    (tmp_path / 'starter.py').write_text(
+        'import atexit, logging, os\n\nos.environ["APIPHANT_TEST_STARTER"] = "1"\natexit.register(print)\n'
+        'logging.getLogger("starter").addHandler(logging.NullHandler())\n')
+    with shop_with(tmp_path, {handler('one'): reads(1, 'import starter')}) as shop:
+        shop.becomes('one', 1)
+        pid = shop.answer('pid')
+        for value in (2, 3):
+            shop.add('one', reads(value, 'import starter'), value)
+        shop.settle()
+        assert shop.answer('pid') == pid and shop.logged('Restart', 0) == []
