@@ -66,7 +66,7 @@ class Apps:
         with self._lock:
             app, self._standby = self._standby, None
         if app:
-            app.stop()
+            app.kill()
 
     def retire(self, app: App) -> None:
         """It has been told to leave: see to that, and to its last lines. Returns at once."""
@@ -89,7 +89,7 @@ class Apps:
         """End them all, and have no others."""
         with self._lock:
             self._is_over = True
-            apps = [*self._ending, *filter(None, [self._standby])]
-            self._standby = None
-        for app in apps:
-            app.stop()
+            ending = list(self._ending)
+        self.discard_standby()
+        for app in ending:
+            app.kill()

@@ -80,6 +80,12 @@ class App:
             self._process.wait()
         self._close()
 
+    def kill(self) -> None:
+        """End it at once: there is nothing that it could lose."""
+        self._process.kill()
+        self._process.wait()
+        self._close()
+
     def _close(self) -> None:
         self.printed.join(LEAVE_TIMEOUT)  # what the app started may go on, and print on
         self._end_lifeline()

@@ -111,7 +111,7 @@ class Supervisor:
         self._is_leaving = True
         self._apps.stop()
         if candidate := self._candidate:
-            candidate.stop()
+            candidate.kill()
         self._app.stop()
 
     # A fresh process
@@ -182,11 +182,11 @@ class Supervisor:
         if message is None:
             self._note_death(app)
         elif self.state.holds and set(message['broken']) - order.broken <= set(message['clashes']):
-            app.stop()
+            app.kill()
             self._end_first()
             self._say_restarted(order)
         else:
-            app.stop()
+            app.kill()
             self._app.channel.send(judged=message['reports'])
             if not order.is_quiet:
                 self._say('The app process before goes on, since the new one is broken.')
@@ -242,7 +242,7 @@ class Supervisor:
 
     def _give_up(self, app: App) -> None:
         if app is self._candidate:
-            app.stop()
+            app.kill()
 
     # The app that serves
 

@@ -72,7 +72,7 @@ def test_27_two_names(shop, name, kind, order):
     (shop.folder / link).symlink_to(target)
     imports = [f'from shop.{module} import VALUE as one', f'from shop.lib.{name} import VALUE as two'][::order]
     shop.add(name, reads('[one, two]', *imports), [1, 1])
-    with shop.steady(name, (1, 2, 3)):
+    with shop.steady(name, (1, 2, 3, 4)):
         shop.save(f'lib/{name}.py', 'VALUE = 2\n')
         shop.becomes(name, [2, 2])
 
