@@ -5,15 +5,21 @@ import os
 import re
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+
+from .errors import UserError
+from .words import reason
 
 DEFAULT = '127.0.0.1:8888'
 FORM = re.compile(r'(?:(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\s:/\[\]]+):)?(?P<port>[0-9]{1,5})')
+OWN = {'0.0.0.0': '127.0.0.1', '::': '::1'}
 BACKLOG = 2048
 
 
-class AddressError(Exception):
-    """The address is not one, or cannot be listened on; the text says why, for a person."""
+class AddressError(UserError):
+    """The address is not one, or nobody can listen there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,8 @@ class Address:
     def __str__(self) -> str:
         if self.path:
             return f'unix:{self.path}'
-        return f'[{self.host}]:{self.port}' if ':' in self.host else f'{self.host}:{self.port}'
+        host = f'[{self.host}]' if ':' in self.host else self.host
+        return f'{host}:{self.port}'
 
     @property
     def url(self) -> str:
@@ -34,8 +41,8 @@ class Address:
 
     @property
     def reachable(self) -> Address:
-        """Where a client on this machine calls: 0.0.0.0 and :: are places to listen only."""
-        return Address({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(self.host, self.host), self.port, self.path)
+        """Where a client on this machine calls: nobody can call 0.0.0.0 or ::, which mean each address there is."""
+        return Address(OWN.get(self.host, self.host), self.port, self.path)
 
 
 def parse(text: str) -> Address:
@@ -48,10 +55,13 @@ def parse(text: str) -> Address:
     return Address((match['host'] or '127.0.0.1').strip('[]'), int(match['port']))
 
 
-def listen(address: Address) -> socket.socket:
-    """A listening socket; what accepts from it has TCP_NODELAY. Raises AddressError."""
+def listen(address: Address, umask: int | None = None) -> socket.socket:
+    """A listening socket. The connections that it accepts have TCP_NODELAY. Raises AddressError.
+
+    A unix socket has the rights that `umask` leaves: who may not write to it cannot connect.
+    """
     try:
-        return _listen_unix(address.path) if address.path else _listen_tcp(address)
+        return _listen_unix(address.path, umask) if address.path else _listen_tcp(address)
     except OSError as error:
         raise AddressError(f'cannot listen on {address}: {_reason(error)}') from None
 
@@ -59,11 +69,12 @@ def listen(address: Address) -> socket.socket:
 def _reason(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return 'no permission; ports under 1024 are for root'
-    return (error.strerror or str(error)).lower()
+    return reason(error)
 
 
 def _listen_tcp(address: Address) -> socket.socket:
-    family, kind, protocol, _, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    places = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, place = places[0]
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,11 +87,12 @@ def _listen_tcp(address: Address) -> socket.socket:
     return listener
 
 
-def _listen_unix(path: str) -> socket.socket:
+def _listen_unix(path: str, umask: int | None) -> socket.socket:
     _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        listener.bind(path)
+        with _masked(umask):
+            listener.bind(path)
         listener.listen(BACKLOG)
     except OSError:
         listener.close()
@@ -88,8 +100,18 @@ def _listen_unix(path: str) -> socket.socket:
     return listener
 
 
+@contextmanager
+def _masked(umask: int | None) -> Iterator[None]:
+    before = os.umask(umask) if umask is not None else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.umask(before)
+
+
 def _remove_stale(path: str) -> None:
-    """A socket file that nobody listens on is what a killed server left; anything else is not ours to remove."""
+    """Remove a socket that nobody listens on: a killed server left it. Anything else is not ours to remove."""
     if not os.path.lexists(path):
         return
     if not stat.S_ISSOCK(os.lstat(path).st_mode):
@@ -101,6 +123,13 @@ def _remove_stale(path: str) -> None:
             os.unlink(path)
             return
     raise FileExistsError(0, 'another server listens there already')
+
+
+def remove(name: object) -> None:
+    """Remove the file of a unix socket that is closed, if it is still there. Other names have none."""
+    if isinstance(name, str):
+        with suppress(OSError):
+            os.unlink(name)
 
 
 def of(listener: socket.socket) -> Address:

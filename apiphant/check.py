@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from .api import product, routing
+from . import server  # noqa: F401  # handlers import it; see add_to_path
 from .api.actions import ACTIONS, Action
-from .api.product import BrokenProduct, Product, ProductError
+from .api.product import BrokenProduct, Product, ProductError, add_to_path
+from .api.product import find as find_product
+from .api.routing import Broken, Loaded, PassedOver, load, routes_of, scan
 from .background import tasks as background_tasks
 from .logs import format_error
 
@@ -16,28 +19,46 @@ def check(path: str | Path) -> int:
 
     Raises ProductError.
     """
-    found = product.find(path)
-    product.add_to_path(found)
-    targets, passed_over = routing.scan(found)
-    loaded, broken = routing.load(targets)
-    for route, action in routing.routes_of(loaded).items():
+    product = find_product(path)
+    add_to_path(product)
+    targets, passed_over = scan(product)
+    loaded, broken = load(targets)
+    for route, action in routes_of(loaded).items():
         print(route + _flags(action))
+    _print_passed_over(product, passed_over)
+    _print_empty(product, loaded)
+    _print_broken(product, broken)
+    are_tasks_well = _check_tasks(product)
+    return 0 if are_tasks_well and not broken else 1
+
+
+def _print_passed_over(product: Product, passed_over: Iterable[PassedOver]) -> None:
     for item in passed_over:
-        print(f'passed over: {item.path.relative_to(found.path.parent)}: {item.reason}')
+        print(f'passed over: {_short(product, item.path)}: {item.reason}')
+
+
+def _print_empty(product: Product, loaded: Iterable[Loaded]) -> None:
     for target, actions in loaded:
         if not actions:
-            print(f'no actions: {target.path.relative_to(found.path.parent)} defines none of {", ".join(ACTIONS)}')
+            print(f'no actions: {_short(product, target.path)} defines none of {", ".join(ACTIONS)}')
+
+
+def _print_broken(product: Product, broken: Iterable[Broken]) -> None:
     for target, error in broken:
-        print(f'broken: {target.path.relative_to(found.path.parent)}\n{format_error(error)}', file=sys.stderr)
-    return 1 if broken or not _check_tasks(found) else 0
+        print(f'broken: {_short(product, target.path)}\n{format_error(error)}', file=sys.stderr)
 
 
-def _check_tasks(found: Product) -> bool:
-    """Print the background tasks. Returns whether they can be imported; there need not be any."""
-    if not any((found.api / name).exists() for name in ('background.py', 'background')):
+def _short(product: Product, path: Path) -> Path:
+    """The path as seen from beside the product."""
+    return path.relative_to(product.path.parent)
+
+
+def _check_tasks(product: Product) -> bool:
+    """Print the background tasks. Returns whether they can be imported; a product need not have any."""
+    if not any((product.api / name).exists() for name in ('background.py', 'background')):
         return True
     try:
-        background_tasks.load(found)
+        background_tasks.load(product)
     except BrokenProduct as error:
         print(f'broken: the background tasks\n{error.tracebacks}', file=sys.stderr)
         return False

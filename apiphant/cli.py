@@ -1,8 +1,8 @@
 """The commands `apiphant` and `apiphant-background`: arguments to one call.
 
-An executable patches, and here is where; but for the server, whose workers patch themselves once they are forked. What a
-command needs is imported when it is known which one it is: the console must not pay for gevent (0.17 s), and production
-never sees the console.
+Commands patch the process here, except for the server: its workers patch themselves when they have been forked. What a
+command needs is imported when it is known which one it is. So the console does not pay for gevent (0.17 s), and
+production never sees the console.
 """
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn, ParamSpec
 
 from . import __version__, address, logs
 from .address import Address, AddressError
-from .api.product import BrokenProduct, ProductError
-from .server import options
-from .server.options import BadOption
+from .errors import UserError
+
+Arguments = ParamSpec('Arguments')
 
 USAGE = 2
 FAILED = 1
@@ -52,15 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 def background(arguments: list[str] | None = None) -> int:
     """The command `apiphant-background`. Returns the exit status."""
     parser = _parser('apiphant-background', 'Run the background tasks of a product, on this machine or with others.')
-    parser.add_argument('--engine', metavar='URL', default=os.environ.get('APIPHANT_ENGINE'),
-                        help='spread the tasks over all machines that say so: redis://HOST:PORT/DB; default: the variable APIPHANT_ENGINE')
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument('--one-by-one', action='store_true', help='never run two tasks at the same time')
-    what.add_argument('--list', action='store_true', help='show the tasks, when each ran last and when it is due, and leave')
-    what.add_argument('--run', metavar='NAME', help='run a task once, and leave; exit 1 if it failed')
-    what.add_argument('--health', action='store_true', help='exit 0 if the runner of this product is alive, 1 if not')
-    parser.add_argument('--json', action='store_true', help='with --list, as JSON')
-    parser.add_argument('--state', metavar='FOLDER', help='where to keep the last runs and the ticks; default: XDG_STATE_HOME, or ~/.local/state')
+    _add_background_options(parser)
     given = parser.parse_args(arguments)
     if given.engine and given.one_by_one:
         parser.error('argument --one-by-one: not allowed with --engine')
@@ -77,7 +69,25 @@ def background(arguments: list[str] | None = None) -> int:
     return _run(commands.run, given.product, state=given.state, one_by_one=given.one_by_one)
 
 
+def _add_background_options(parser: Parser) -> None:
+    parser.add_argument(
+        '--engine', metavar='URL', default=os.environ.get('APIPHANT_ENGINE'),
+        help='spread the tasks over all machines that say so: redis://HOST:PORT/DB; '
+             'default: the variable APIPHANT_ENGINE')
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument('--one-by-one', action='store_true', help='never run two tasks at the same time')
+    what.add_argument(
+        '--list', action='store_true', help='show the tasks, when each ran last and when it is due, and leave')
+    what.add_argument('--run', metavar='NAME', help='run a task once, and leave; exit 1 if it failed')
+    what.add_argument('--health', action='store_true', help='exit 0 if the runner of this product is alive, 1 if not')
+    parser.add_argument('--json', action='store_true', help='with --list, as JSON')
+    parser.add_argument(
+        '--state', metavar='FOLDER',
+        help='where to keep the last runs and the ticks; default: XDG_STATE_HOME, or ~/.local/state')
+
+
 def _serve(words: list[str]) -> int:
+    from .server import options  # noqa: PLC0415
     parser = _parser('apiphant', 'Serve a product: the folder of a Python package with an "api" package in it.')
     parser.epilog = SERVE_EPILOG
     _add_address(parser)
@@ -89,7 +99,9 @@ def _serve(words: list[str]) -> int:
 
 
 def _check(words: list[str]) -> int:
-    parser = _parser('apiphant check', 'Import everything, print the routes and what was passed over; exit 1 if something is broken.')
+    parser = _parser(
+        'apiphant check',
+        'Import everything, print the routes and what was passed over; exit 1 if something is broken.')
     product = parser.parse_args(words).product
     _patch()
     from .check import check  # noqa: PLC0415
@@ -100,9 +112,13 @@ def _dev(words: list[str]) -> int:
     parser = _parser('apiphant dev', 'Serve a product, reload it on save, and call it from a prompt.')
     _add_address(parser)
     how = parser.add_mutually_exclusive_group()
-    how.add_argument('-c', dest='lines', metavar='LINE', action='append', help='run a line and leave, exit 1 if a call failed; repeatable')
+    how.add_argument(
+        '-c', dest='lines', metavar='LINE', action='append',
+        help='run a line and leave, exit 1 if a call failed; repeatable')
     how.add_argument('--no-console', action='store_true', help='serve and reload until signalled, no prompt')
-    parser.add_argument('--poll', metavar='SECONDS', type=_positive, help='look for changes so often, where the file system tells of none')
+    parser.add_argument(
+        '--poll', metavar='SECONDS', type=_positive,
+        help='look for changes so often, where the file system tells of none')
     parser.add_argument('--plain', action='store_true', help='no colours and no toolbar')
     given = vars(parser.parse_args(words))
     from .dev.start import run  # noqa: PLC0415
@@ -110,7 +126,9 @@ def _dev(words: list[str]) -> int:
 
 
 def _new(words: list[str]) -> int:
-    parser = _parser('apiphant new', 'Make a product: an API with tests, and what it takes to deploy it. The last part of its path is its name.')
+    parser = _parser(
+        'apiphant new',
+        'Make a product: an API with tests, and what it takes to deploy it. The last part of its path is its name.')
     from .new.scaffold import new  # noqa: PLC0415
     return _run(new, parser.parse_args(words).product)
 
@@ -125,8 +143,9 @@ def _parser(name: str, description: str) -> Parser:
 
 
 def _add_address(parser: Parser) -> None:
-    parser.add_argument('address', metavar='HOST:PORT', nargs='?', type=_address, default=address.parse(address.DEFAULT),
-                        help=f'where to listen, also [IPV6]:PORT, PORT or unix:PATH; port 0 is any free one; default {address.DEFAULT}')
+    parser.add_argument(
+        'address', metavar='HOST:PORT', nargs='?', type=_address, default=address.parse(address.DEFAULT),
+        help=f'where to listen, also [IPV6]:PORT, PORT or unix:PATH; port 0 is any free one; default {address.DEFAULT}')
 
 
 def _positive(text: str) -> float:
@@ -146,12 +165,13 @@ def _address(text: str) -> Address:
         raise ArgumentTypeError(str(error)) from None
 
 
-def _run(call: Callable[..., Any], *arguments: Any, **options: Any) -> int:
-    """Failing to start is one line, and the user's own traceback when it is their code."""
+def _run(
+        call: Callable[Arguments, int | None], *arguments: Arguments.args, **options: Arguments.kwargs) -> int:
+    """Call it. Returns the exit status. Its error is told in one line, after the tracebacks of the user's own code."""
     try:
         return call(*arguments, **options) or 0
-    except (ProductError, AddressError, BadOption) as error:
-        if isinstance(error, BrokenProduct):
+    except UserError as error:
+        if error.tracebacks:
             print(error.tracebacks, file=sys.stderr)
         print(f'apiphant: {error}', file=sys.stderr)
     except KeyboardInterrupt:
@@ -161,8 +181,7 @@ def _run(call: Callable[..., Any], *arguments: Any, **options: Any) -> int:
 
 def _patch() -> None:
     """Before anything is imported that has to be patched."""
-    from gevent.monkey import patch_all  # noqa: PLC0415
-    patch_all()
+    from . import patched  # noqa: F401, PLC0415
     logs.setup()
 
 

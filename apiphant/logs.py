@@ -15,20 +15,41 @@ POLL = select.poll  # as it is before gevent patches it
 PIECE = 4096  # bytes that a pipe takes at once if it takes any
 PATIENCE = 100  # ms
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+NAMES = ('apiphant.', 'gunicorn.')
 OURS = (HERE, '<frozen importlib', os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep)
 
 
 def setup(is_short: bool = False, level: str = 'info') -> None:
-    """For executables: log to standard error; short lines are for a person who looks on."""
+    """For commands: log to standard error, in short lines where a person looks on."""
     handler = logging.StreamHandler() if is_short else Stream()
     handler.setFormatter(Formatter(SHORT_FORMAT, SHORT_TIME) if is_short else Formatter(FORMAT))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    keep_on()
+
+
+def keep_on() -> None:
+    """Let nobody switch off the loggers of ours that there are: dictConfig does that to all that it does not name."""
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if name.startswith(NAMES) and type(logger) is logging.Logger:
+            logger.__class__ = OwnLogger
+
+
+class OwnLogger(logging.Logger):
+    """One that is never disabled. Levels and handlers are its users' affair, as with any."""
+
+    @property
+    def disabled(self) -> bool:
+        return False
+
+    @disabled.setter
+    def disabled(self, value: object) -> None:
+        """Ignored."""
 
 
 class Stream(logging.StreamHandler):  # type: ignore[type-arg]
-    """Never waits long: when nobody reads the pipe that it writes to, lines are dropped until somebody does."""
+    """Never waits long: when nobody reads the pipe that it writes to, it drops lines until somebody does."""
 
     _is_stuck = False
 
@@ -51,10 +72,11 @@ class Stream(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 class Formatter(logging.Formatter):
-    """Names modules of ours without "apiphant.", and formats exceptions with `format_error`."""
+    """Says where a line comes from, for modules of ours less "apiphant.". Formats exceptions with `format_error`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        record.place = record.name.removeprefix('apiphant.') if record.name.startswith('apiphant.') else record.module
+        is_ours = record.name.startswith('apiphant.')
+        record.place = record.name.removeprefix('apiphant.') if is_ours else record.module
         return super().format(record)
 
     def formatException(self, ei: tuple[type[BaseException] | None, BaseException | None, TracebackType | None]) -> str:
@@ -82,11 +104,13 @@ def _format(error: BaseException) -> str:
     while pending:
         part = pending.pop()
         part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(OURS)]
-        pending += [linked for linked in (part.__cause__, part.__context__, *(part.exceptions or ())) if linked is not None]
+        linked = (part.__cause__, part.__context__, *(part.exceptions or ()))
+        pending += filter(None, linked)
     return ''.join(shown.format()).rstrip()
 
 
 def format_stack(frame: FrameType | None, depth: int | None = None) -> str:
-    """Where code is, as a traceback shows it, less the frames of apiphant; of the innermost `depth` frames."""
+    """Where code is, as a traceback shows it, less the frames of apiphant. Of `depth` frames, the innermost."""
     stack = traceback.extract_stack(frame)[-depth if depth else None:]
-    return ''.join(traceback.format_list([part for part in stack if not part.filename.startswith(OURS)])).rstrip()
+    shown = [part for part in stack if not part.filename.startswith(OURS)]
+    return ''.join(traceback.format_list(shown)).rstrip()

@@ -22,11 +22,18 @@ config = Request(host='127.0.0.1', port=8888, version='v0')
 class Json(Request):
     """The JSON object of an answer: `response.json.user.name`, and `response.json()` as requests has it."""
 
-    def __call__(self) -> Json:
+    def __call__(self) -> Any:
         return self
 
 
-def test(target: str, action: str, request_json: Any, status_code: int, response_json: Any, method: str = 'POST') -> requests.Response:
+class Response(requests.Response):
+    """A response whose `json` has attributes, where it is an object."""
+    json: Json  # type: ignore[assignment]  # where it is none, this is the method of requests
+
+
+def test(
+        target: str, action: str, request_json: Any, status_code: int, response_json: Any, method: str = 'POST',
+) -> Response:
     """Call an action of the server that `config` names, print the call and its answer, and compare.
 
     `request_json` is any JSON value, None for no body. The comparison is exact: 1 is neither 1.0 nor true.
@@ -39,12 +46,18 @@ def test(target: str, action: str, request_json: Any, status_code: int, response
     actual = _content(response)
     assert response.status_code == status_code, f'status {response.status_code}, expected {status_code}; answer: {response.text}'
     assert _line(actual) == _line(response_json), _difference(actual, response_json)
-    if isinstance(actual, dict):
-        response.json = Json(actual)  # type: ignore[method-assign,assignment]
-    return response
+    return _with_attributes(response, actual)
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it wherever it is imported
+
+
+def _with_attributes(response: requests.Response, content: Any) -> Response:
+    ours = Response()
+    vars(ours).update(vars(response))
+    if isinstance(content, dict):
+        ours.json = Json(content)
+    return ours
 
 
 def _content(response: requests.Response) -> Any:

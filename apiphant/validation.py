@@ -3,7 +3,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal, TypeVar, overload
+
+Kind = TypeVar('Kind')
+Default = TypeVar('Default')
 
 
 class ApiError(Exception):
@@ -17,7 +20,7 @@ class ApiError(Exception):
         if not isinstance(status, int) or not 200 <= status <= 599:
             raise ValueError(f'ApiError: status should be a number from 200 to 599, not {status!r}')
         self.status = int(status)
-        self.error = status_line(self.status) if error is None else error
+        self.error: Any = status_line(self.status) if error is None else error
 
 
 class BadRequest(ApiError):
@@ -52,6 +55,46 @@ def status_line(status: int) -> str:
 def _state(name: str, state: str, explain: Any) -> dict[str, Any]:
     error = {'field': name, 'state': state}
     return error if isinstance(explain, str) and not explain else {**error, 'explain': explain}
+
+
+@overload
+def field(
+    request: Mapping[str, Any], name: str, is_required: bool = ..., default_value: Any = ...,
+    valid_value: Any = ..., *, valid_type: type[dict[Any, Any]],
+    valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
+) -> Any: ...  # an object of a request has attributes
+
+
+@overload
+def field(
+    request: Mapping[str, Any], name: str, is_required: Literal[True], default_value: Any = ...,
+    valid_value: Any = ..., *, valid_type: type[Kind],
+    valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
+) -> Kind: ...
+
+
+@overload
+def field(
+    request: Mapping[str, Any], name: str, is_required: bool = ..., *, default_value: Default,
+    valid_value: Any = ..., valid_type: type[Kind],
+    valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
+) -> Kind | Default: ...
+
+
+@overload
+def field(
+    request: Mapping[str, Any], name: str, is_required: bool = ..., *,
+    valid_value: Any = ..., valid_type: type[Kind],
+    valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
+) -> Kind | None: ...
+
+
+@overload
+def field(
+    request: Mapping[str, Any], name: str, is_required: bool = ..., default_value: Any = ...,
+    valid_value: Any = ..., valid_type: type | tuple[type, ...] | None = ...,
+    valid_length: int | None = ..., max_length: int | None = ..., explain: Any = ...,
+) -> Any: ...  # not known, or one of several
 
 
 def field(

@@ -1,5 +1,8 @@
+import gc
 import os
 import socket
+import warnings
+from contextlib import suppress
 
 import pytest
 
@@ -13,6 +16,8 @@ from apiphant.address import Address, AddressError, listen, of, parse
     ('[::1]:80', Address('::1', 80), 'http://[::1]:80'),
     ('9000', Address('127.0.0.1', 9000), 'http://127.0.0.1:9000'),
     ('0.0.0.0:65535', Address('0.0.0.0', 65535), 'http://0.0.0.0:65535'),
+    ('XX:80', Address('XX', 80), 'http://XX:80'),
+    ('unix:s', Address('', 0, 's'), 'unix:s'),
     ('unix:/tmp/x y.sock', Address(path='/tmp/x y.sock'), 'unix:/tmp/x y.sock'),
 ])
 def test_forms(text, expected, url):
@@ -67,3 +72,22 @@ def test_unix_path_of_a_file(tmp_path):
     assert (tmp_path / 'file').exists()
     with pytest.raises(AddressError, match='no such file'):
         listen(Address(path=str(tmp_path / 'no/folder')))
+
+
+def test_same_port_at_once():
+    """While a connection that the server before ended is not forgotten yet."""
+    with listen(parse('127.0.0.1:0')) as listener, socket.create_connection(listener.getsockname()) as client:
+        place = of(listener)
+        listener.accept()[0].close()
+        assert client.recv(1) == b''
+    listen(place).close()
+
+
+@pytest.mark.parametrize('place', [Address('192.0.2.1', 1), Address(path='/no/such/folder/s')], ids=str)
+def test_failing_leaves_no_socket(place):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        with suppress(AddressError):
+            listen(place)
+        gc.collect()
+    assert not caught

@@ -63,7 +63,8 @@ def run_program(words, folder):
 
 @pytest.mark.parametrize('command', [[], ['check']])
 def test_broken_product(folder, command):
-    done = run_cli(*command, 'broken', cwd=folder)
+    place = [] if command else ['127.0.0.1:0']
+    done = run_cli(*command, 'broken', *place, cwd=folder)
     assert done.returncode == 1
     assert "ModuleNotFoundError: No module named 'not_there'" in done.stderr
     assert 'SyntaxError: ' in done.stderr
@@ -126,6 +127,13 @@ def test_neighbours_do_not_matter(tmp_path):
     write_tree(tmp_path, {'shop/api/v0/x.py': 'def read(request): pass', 'json.py': '1/0', 'logging.py': '1/0', 'socket.py': '1/0', 'email.py': '1/0'})
     done = run_program(['-P', '-m', 'apiphant.cli', 'dev', 'shop', '127.0.0.1:0', '-c', 'read x'], tmp_path)
     assert (done.returncode, done.stdout) == (0, '{}\n'), done.stderr
+
+
+def test_neighbours_do_not_matter_to_check(tmp_path):
+    handler = 'import apiphant.server, apiphant.validation\ndef read(request): pass'
+    write_tree(tmp_path, {'shop/api/v0/x.py': handler, **dict.fromkeys(('http.py', 'msgspec.py', 'ipaddress.py', 'socket.py'), '1/0')})
+    done = run_program(['-P', '-m', 'apiphant.cli', 'check', 'shop'], tmp_path)
+    assert (done.returncode, done.stdout) == (0, '/api/v0/x/read\n'), done.stderr
 
 
 def test_help_and_version():

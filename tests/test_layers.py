@@ -1,84 +1,142 @@
-"""DESIGN.md: arrows only point down, and what only the dev console needs is imported in one module each."""
+"""The architecture: README's list of what is in apiphant/ is the rule, and what it cannot say is here, one line a package.
+
+A module that is named in a string, for `-m` or import_module, is imported as much as by a statement.
+"""
+from __future__ import annotations
+
 import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent / 'apiphant'
-LAYERS = [
-    ['cli', 'dev.__main__'],
-    ['dev.app_process', 'dev.session', 'dev.console', 'dev.script', 'dev.prompt'],
-    ['dev.reload', 'dev.supervise', 'dev.watch', 'dev.highlight', 'dev.completion', 'dev.client', 'dev.stage', 'dev.loader', 'dev.graph', 'dev.tree', 'dev.control', 'dev.client', 'dev.command',
-     'dev.plan', 'dev.report', 'dev.unload', 'dev.observe', 'dev.greenlets', 'dev.fixed',
-     'dev.debug', 'dev.evaluate', 'dev.calls', 'dev.routes', 'dev.record', 'dev.pipeline', 'dev.request_text', 'dev.bad_text', 'dev.reply_path', 'dev.request_tree', 'dev.reply', 'dev.effect', 'dev.signals', 'dev.table', 'dev.failure'],
-    ['cluster', 'cluster_alarm', 'cluster_app', 'cluster_beat', 'cluster_failures', 'cluster_lock', 'cluster_watch', 'cluster_worker'],
-    ['check', 'scaffold'],
-    ['server', 'background', 'describe'],
-    ['arbiter'],
-    ['worker'],
-    ['acceptor'],
-    ['tls'],
-    ['connection'],
-    ['wsgi', 'runner', 'access'],
-    ['app', 'http1'],
-    ['routing', 'test', 'address', 'options', 'takeover'],
-    ['scheduler'],
-    ['state', 'tasks', 'engine', 'masking', 'pulse'],
-    ['product', 'schedule', 'alarm', 'template'],
-    ['validation', 'request', 'logs', 'reload', 'names', 'origin'],
-    ['', 'dev'],
-]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+ROOT = Path(__file__).parents[1]
+CODE = ROOT / 'apiphant'
+HOMES = {
+    'gunicorn': ['server'],
+    'celery': ['background.cluster'],
+    'kombu': ['background.cluster'],
+    'redbeat': ['background.cluster'],
+    'redis': ['background.cluster'],
+    'prompt_toolkit': ['dev.console.screen', 'dev.console.prompt'],
+    'pygments': ['dev.console.highlight'],
+    'watchdog': ['dev.console.watch'],
+}
+WITHOUT_GEVENT = ['cli', 'api', 'dev.line', 'dev.source', 'dev.console']
+COSTLY = ['argparse', 'celery', 'croniter', 'gevent', 'gunicorn', 'prompt_toolkit', 'pygments', 'redis', 'requests', 'watchdog']
 
 
-def modules():
-    for path in sorted(ROOT.rglob('*.py')):
-        yield '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('__init__').rstrip('.'), path
+def module_of(path: Path) -> str:
+    return '.'.join(path.relative_to(CODE).with_suffix('').parts).removesuffix('__init__').rstrip('.')
 
 
-def imports(name, path):
-    """Absolute names of what a module imports, anywhere in it."""
-    package = ['apiphant', *name.split('.')[:-1]] if path.name != '__init__.py' else ['apiphant', *filter(None, [name])]
+MODULES = {module_of(path): path for path in sorted(CODE.rglob('*.py'))}  # 'dev.console.child'; '' is apiphant itself
+PACKAGES = [name for name, path in MODULES.items() if path.name == '__init__.py']
+
+
+def floors() -> list[list[str]]:
+    """README's lines, from the top."""
+    text = (ROOT / 'README.rst').read_text()
+    block = re.search(r'``tests/test_layers.py`` reads that here::\n\n((?: {4}.*\n)+)', text)
+    assert block
+    return [line.strip().partition('  ')[0].replace('/', '').split() for line in block[1].splitlines()]
+
+
+FLOOR = {name: number for number, names in enumerate(floors()) for name in names}
+
+
+# What is imported
+
+
+def named_in(name: str) -> Iterator[str]:
+    """Dotted names, absolute, of all that a module imports anywhere in it."""
+    path = MODULES[name]
+    package = ['apiphant', *name.split('.')][:None if path.name == '__init__.py' else -1]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = '.'.join([*package[:len(package) + 1 - node.level], *filter(None, [node.module])]) if node.level else node.module
-            yield base
-            yield from (f'{base}.{alias.name}' for alias in node.names)
+            above = package[:len(package) + 1 - node.level] if node.level else []
+            yield from ('.'.join([*above, *filter(None, [node.module]), alias.name]) for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.removeprefix('apiphant.') in MODULES:
+            yield from re.findall(r'^apiphant\..*', node.value)
 
 
-def ours(name, path):
-    found = {imported.removeprefix('apiphant.') for imported in imports(name, path) if imported.startswith('apiphant.')}
-    return found & LEVEL.keys() - {name, 'dev'}
+@cache
+def imports(name: str) -> frozenset[str]:
+    """The modules of ours that a module imports."""
+    ours = (named.partition('.')[2] for named in named_in(name) if named.partition('.')[0] == 'apiphant')
+    return frozenset(module_that_has(found) for found in ours)
 
 
-@pytest.mark.parametrize(('name', 'path'), list(modules()), ids=lambda value: str(value) if isinstance(value, str) else '')
-def test_arrows_point_down(name, path):
-    assert name in LEVEL, 'a new module needs its layer'
-    within = {name for name in LEVEL if name.startswith('cluster')} | {'dev.reload', 'dev.console', 'dev.script', 'dev.supervise', 'dev.highlight', 'dev.completion', 'dev.client', 'dev.stage', 'dev.loader', 'dev.plan', 'dev.report', 'dev.observe', 'dev.fixed', 'dev.debug', 'dev.calls', 'dev.command', 'dev.pipeline',
-              'dev.request_text', 'dev.reply_path', 'dev.request_tree', 'dev.failure'}
-    for imported in ours(name, path):
-        assert LEVEL[imported] > LEVEL[name] or (name in within and LEVEL[imported] == LEVEL[name]), f'{name} imports {imported}'
+def module_that_has(name: str) -> str:
+    while name not in MODULES:
+        name = name.rpartition('.')[0]
+    return name
 
 
-def test_no_cycles():
-    graph = {name: ours(name, path) for name, path in modules()}
-
-    def visit(name, above):
-        assert name not in above, f'cycle: {[*above, name]}'
-        for imported in graph[name]:
-            visit(imported, [*above, name])
-    for name in graph:
-        visit(name, [])
+def libraries(name: str) -> set[str]:
+    return {named.partition('.')[0] for named in named_in(name)}
 
 
-@pytest.mark.parametrize(('library', 'home'), [('prompt_toolkit', 'dev.prompt'), ('pygments', 'dev.highlight'), ('watchdog', 'dev.watch')])
-def test_one_module_each(library, home):
-    assert [name for name, path in modules() if any(imported.split('.')[0] == library for imported in imports(name, path))] == [home]
+def is_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(f'{package}.') or not package
 
 
-def test_production_without_dev():
-    for name, path in modules():
-        if not name.startswith('dev'):
-            assert not any(imported.startswith('apiphant.dev') for imported in imports(name, path))
+# The rule
+
+
+def test_all_are_in_readme() -> None:
+    """Neither more nor less."""
+    assert set(FLOOR) == {name.partition('.')[0] for name in MODULES} - {''}
+
+
+@pytest.mark.parametrize('name', FLOOR)
+def test_arrows_point_down(name: str) -> None:
+    upwards = [f'{module} imports {imported}' for module in MODULES if is_in(module, name)
+               for imported in imports(module) if imported and not is_in(imported, name) and FLOOR[imported.partition('.')[0]] <= FLOOR[name]]
+    assert upwards == []
+
+
+@pytest.mark.parametrize('package', PACKAGES)
+def test_no_circle(package: str) -> None:
+    """Among what is directly in it, a package there being all that is in that."""
+    graph: dict[str, set[str]] = {}
+    for module in MODULES:
+        if is_in(module, package):
+            member = member_of(module, package)
+            found = {member_of(imported, package) for imported in imports(module) if is_in(imported, package)}
+            graph.setdefault(member, set()).update(found - {member})
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f'a circle in {package or "apiphant"}: {" <- ".join(error.args[1])}')
+
+
+def member_of(module: str, package: str) -> str:
+    """'console' for 'dev.console.child' in 'dev', '__init__' for 'dev'."""
+    return module.removeprefix(package).removeprefix('.').partition('.')[0] or '__init__'
+
+
+@pytest.mark.parametrize('library', HOMES)
+def test_home_of_library(library: str) -> None:
+    users = [name for name in MODULES if library in libraries(name)]
+    assert users
+    assert [name for name in users if not any(is_in(name, home) for home in HOMES[library])] == []
+
+
+@pytest.mark.parametrize('package', WITHOUT_GEVENT)
+def test_without_gevent(package: str) -> None:
+    assert [name for name in MODULES if is_in(name, package) and 'gevent' in libraries(name)] == []
+
+
+@pytest.mark.parametrize('package', PACKAGES)
+def test_packages_are_light(package: str) -> None:
+    """Who imports one module of a package has to import what the package itself does."""
+    code = f'import sys, apiphant.{package}; print(*(name for name in {COSTLY} if name in sys.modules))'.replace('apiphant.;', 'apiphant;')
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split() == []

@@ -1,4 +1,5 @@
 """README.rst and CHANGES.rst are what a package index and a person with a viewer see."""
+import re
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,19 @@ def test_is_valid(name):
     publish_doctree((ROOT / name).read_text(), settings_overrides={'halt_level': 2, 'report_level': 2})
 
 
-def test_modules_are_in_readme():
-    """The layers that "Working on apiphant" shows are all that there are."""
+def test_files_are_there():
+    """What it names of this repository, each by its whole path."""
+    named = re.findall(r'(?<![\w/])(?:tests|scripts|\.ci)/[\w./-]*\w', (ROOT / 'README.rst').read_text())
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_journeys_name_modules():
+    """A name without a slash is in the folder of the one before it, or in apiphant itself."""
+    package, folder = ROOT / 'apiphant', ''
     text = (ROOT / 'README.rst').read_text()
-    for path in (ROOT / 'apiphant').rglob('*.py'):
-        assert path.stem.startswith('__') or path.stem in text, path
+    names = re.findall(r'``([a-z_/]+)``', text[text.index('**From bytes'):text.index('    scripts/picture')])
+    for name in names:
+        folder = name.rpartition('/')[0] or folder
+        assert any((package / place).exists() for place in (f'{name}.py', name, f'{folder}/{name}.py')), name
+    assert len(names) > 40

@@ -1,8 +1,9 @@
 """The test client, against the sample product."""
 import pytest
+import requests
 
 from apiphant.test import config, test
-from tests.kit.running import SAMPLE, production
+from tests.kit.running import SAMPLE, production, write_tree
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -48,3 +49,34 @@ def test_long_answers_as_diff():
 def test_is_not_collected():
     assert test.__test__ is False
     assert (config.host, config.version) == ('127.0.0.1', 'v0')
+
+
+def test_is_a_response_of_requests(sample):
+    response = test('echo', 'read', {}, 200, {'server': 'myproduct'})
+    assert isinstance(response, requests.Response)
+    assert (response.ok, response.text) == (True, '{"server":"myproduct"}')
+    assert response.headers['Content-Type'] == 'application/json'
+    assert response.request.method == 'POST'
+    assert response.url == f'http://127.0.0.1:{sample.port}/api/v0/echo/read'
+    assert type(response.json()) is type(response.json)
+
+
+RAW = '''
+from apiphant.server import raw_response
+
+@raw_response
+def read(request, start_response):
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return [request.text.encode()]
+'''
+
+
+def test_answers_that_are_no_objects(tmp_path):
+    before = config.copy()
+    with production(write_tree(tmp_path / 'shop', {'api/v0/raw.py': RAW})) as running:
+        config.update(port=running.port)
+        assert test('raw', 'read', {'text': '[1, {"a": 2}]'}, 200, [1, {'a': 2}]).json() == [1, {'a': 2}]
+        response = test('raw', 'read', {'text': 'hello'}, 200, 'hello')
+        with pytest.raises(requests.JSONDecodeError):
+            response.json()
+    config.update(before)

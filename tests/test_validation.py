@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from apiphant.api.request import Request
@@ -40,6 +42,7 @@ def test_falsy_values_are_there():
     ({'valid_type': dict}, [{}, Request()], [[], 'x']),
     ({'valid_type': (int, str)}, [1, 'x'], [True, 1.5]),
     ({'valid_type': (int, bool)}, [1, True], ['x']),
+    ({'valid_type': object}, [1, True, 'x', {}], []),
     ({'valid_length': 2}, ['ab', [1, 2], {'a': 1, 'b': 2}], ['a', [], 42, 1.5, True]),
     ({'valid_length': 0}, ['', []], ['a', 0]),
     ({'max_length': 2}, ['ab', 'a', '', [1]], ['abc', [1, 2, 3], 42, False]),
@@ -80,7 +83,7 @@ def test_subfields(name, value):
         assert error_of(REQUEST, name, is_required=True) == {'field': name, 'state': 'missing'}
 
 
-@pytest.mark.parametrize('name', ['text.name', 'user.name.first', 'items.id', 'items.-1', 'items.²', 'items.'])
+@pytest.mark.parametrize('name', ['text.name', 'text.0', 'user.name.first', 'items.id', 'items.-1', 'items.²', 'items.١', 'items.'])
 def test_path_through_a_value(name):
     assert error_of(REQUEST, name, explain='e') == {'field': name, 'state': 'invalid', 'explain': 'e'}
 
@@ -93,7 +96,7 @@ def test_subfield_names_itself():
     assert error_of(REQUEST, 'items.1.id', valid_type=int) == {'field': 'items.1.id', 'state': 'invalid'}
 
 
-@pytest.mark.parametrize(('status', 'error'), [(404, '404 Not Found'), (409, '409 Conflict'), (418, "418 I'm a Teapot"), (499, '499 Unknown'), (503, '503 Service Unavailable')])
+@pytest.mark.parametrize(('status', 'error'), [(404, '404 Not Found'), (409, '409 Conflict'), (418, "418 I'm a Teapot"), (499, '499 Unknown'), (503, '503 Service Unavailable'), (200, '200 OK'), (599, '599 Unknown')])
 def test_any_status(status, error):
     assert ApiError(status).error == error
     assert ApiError(status, {'a': 1}).error == {'a': 1}
@@ -104,3 +107,9 @@ def test_any_status(status, error):
 def test_impossible_status(status):
     with pytest.raises(ValueError, match='status'):
         ApiError(status)
+
+
+def test_says_what_it_is():
+    assert str(ApiError(409, 'taken')) == "(409, 'taken')"
+    assert str(BadRequest('no')) == "(400, 'no')"
+    assert repr(pickle.loads(pickle.dumps(ApiError(409, 'taken')))) == "ApiError(409, 'taken')"

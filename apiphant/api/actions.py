@@ -22,10 +22,11 @@ def raw_environ(handler: Handler, /) -> Handler: ...
 def raw_environ(*, max_body: int | None = None) -> Callable[[Handler], Handler]: ...
 
 
-def raw_environ(handler: Handler | None = None, /, *, max_body: int | None = None) -> Handler | Callable[[Handler], Handler]:
+def raw_environ(
+        handler: Handler | None = None, /, *, max_body: int | None = None) -> Handler | Callable[[Handler], Handler]:
     """The handler gets the WSGI environ in place of the request, for any method.
 
-    `@raw_environ(max_body=200 * 1024 * 1024)` lets it read larger bodies than the server takes else, in bytes.
+    `@raw_environ(max_body=200 * 1024 * 1024)` lets it read bodies of so many bytes, whatever the server's limit is.
     """
     def decorate(handler: Handler) -> Handler:
         handler.is_raw_environ = True  # type: ignore[attr-defined]

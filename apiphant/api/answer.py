@@ -1,19 +1,21 @@
-"""The pure core: routes, method, path and body in; status and object out.
+"""The pure core: action, method, path and body in; status and object out.
 
-One call is one unit of work, supervised in `answer`: whatever a handler raises, SystemExit and GreenletExit included, is
-logged there and becomes a 500 that says nothing of it.
+One call is one unit of work, supervised in `answer`: whatever a handler raises, SystemExit and GreenletExit included,
+is logged there and becomes a 500 that says nothing of it.
 """
 from __future__ import annotations
 
+import gc
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from ..validation import ApiError, BadRequest, status_line
-from .actions import Action, Routes
+from .actions import Action
 from .origin import say_refused
-from .request import Request, convert
+from .request import Request, adopt
 
 log = logging.getLogger(__name__)
 
@@ -25,24 +27,44 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 MAX_BODY = 1024 * 1024  # bytes, as nginx has it
+LARGE = 64 * 1024  # bytes of a body that may have very many parts
 
 
-def parse(body: bytes) -> Request:
-    """The request in a body: strict RFC 8259, exact integers. Raises BadRequest."""
+def go_on() -> None:
+    """Nobody waits."""
+
+
+def parse(body: bytes, give_way: Callable[[], None] = go_on) -> Request:
+    """The request in a body: strict RFC 8259, exact integers of up to 4300 digits. Raises BadRequest.
+
+    `give_way()` lets others have their turn in between.
+    """
     try:
-        content = _decode(body) if body else {}
+        content = (_decode if len(body) < LARGE else _decode_at_once)(body) if body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest(NOT_AN_OBJECT) from None
     if type(content) is not dict:
         raise BadRequest(NOT_AN_OBJECT)
-    request: Request = convert(content)
-    return request
+    return adopt(content, give_way)
 
 
-def answer(routes: Routes, method: str, path: str, body: bytes, why_foreign: str = '') -> tuple[int, Any]:
-    """The status and the object that a call is answered with: 403 with a `why_foreign`. Raises nothing."""
+def _decode_at_once(body: bytes) -> Any:
+    """Without looks for garbage, which take longer the more there is, and would find none."""
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
-        action = routes.get(path)
+        return _decode(body)
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def answer(
+    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '',
+    give_way: Callable[[], None] = go_on,
+) -> tuple[int, Any]:
+    """The status and the object of a call of what was found at its path: 403 with a `why_foreign`. Raises nothing."""
+    try:
         if action is None:
             raise ApiError(404)
         if method != 'POST':
@@ -50,7 +72,7 @@ def answer(routes: Routes, method: str, path: str, body: bytes, why_foreign: str
         if why_foreign:
             say_refused(path, why_foreign)
             raise ApiError(403)
-        content = action.handler(parse(body))
+        content = action.handler(parse(body, give_way))
         return 200, content if isinstance(content, dict) else _content(action, content)
     except ApiError as error:
         return error.status, {'error': error.error}
@@ -59,9 +81,12 @@ def answer(routes: Routes, method: str, path: str, body: bytes, why_foreign: str
         return 500, INTERNAL_ERROR
 
 
-def reply(routes: Routes, method: str, path: str, body: bytes, why_foreign: str = '') -> tuple[int, bytes]:
+def reply(
+    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '',
+    give_way: Callable[[], None] = go_on,
+) -> tuple[int, bytes]:
     """The status and the body to send. Raises nothing."""
-    status, content = answer(routes, method, path, body, why_foreign)
+    status, content = answer(action, method, path, body, why_foreign, give_way)
     return encode(path, status, content)
 
 
@@ -77,7 +102,11 @@ def encode(path: str, status: int, content: Any) -> tuple[int, bytes]:
 
 
 def headers_of(status: int, body: bytes) -> list[tuple[str, str]]:
-    headers = [] if status in WITHOUT_BODY else [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))]
+    if status == 205:
+        return [('Content-Length', '0')]
+    if status in WITHOUT_BODY:
+        return []
+    headers = [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))]
     return [*headers, ('Allow', 'POST')] if status == 501 else headers
 
 
@@ -86,5 +115,6 @@ def _content(action: Action, content: Any) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise TypeError(f'{action.handler.__module__}.{action.handler.__qualname__} returned {type(content).__name__}, not a dict or None')
+        name = f'{action.handler.__module__}.{action.handler.__qualname__}'
+        raise TypeError(f'{name} returned {type(content).__name__}, not a dict or None')
     return content

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action, Routes
-from .answer import INTERNAL_ERROR, MAX_BODY, _content, answer, encode, headers_of, parse
+from .answer import INTERNAL_ERROR, MAX_BODY, _content, answer, encode, go_on, headers_of, parse
 from .origin import foreign
 
 Environ = dict[str, Any]
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class ClientLeft(Exception):
-    """The client is gone, or as good as: it sends nothing that it owes, or takes nothing. Nobody is left to be answered."""
+    """The client is gone, or as good as: it sends nothing that it owes, or takes nothing. Nobody is to be answered."""
 
 
 class Application:
@@ -35,15 +35,16 @@ class Application:
         action = self.routes.get(path)
         if action is not None and action.is_raw:
             return answer_raw(action, path, environ, start_response)
-        return _send(path, environ, start_response, *self._answer(path, environ))
+        return _send(path, environ, start_response, *_answer(action, path, environ))
 
-    def _answer(self, path: str, environ: Environ) -> tuple[int, Any]:
-        method = environ['REQUEST_METHOD']
-        try:
-            body = _read(environ) if method == 'POST' and path in self.routes else b''
-        except ApiError as error:
-            return error.status, {'error': error.error}
-        return answer(self.routes, method, path, body, _why_foreign(environ))
+
+def _answer(action: Action | None, path: str, environ: Environ) -> tuple[int, Any]:
+    method = environ['REQUEST_METHOD']
+    try:
+        body = _read(environ) if method == 'POST' and action is not None else b''
+    except ApiError as error:
+        return error.status, {'error': error.error}
+    return answer(action, method, path, body, _why_foreign(environ))
 
 
 def _why_foreign(environ: Environ) -> str:
@@ -53,10 +54,12 @@ def _why_foreign(environ: Environ) -> str:
     return foreign(environ['HTTP_ORIGIN'], environ.get('HTTP_HOST', ''), environ.get('wsgi.url_scheme') == 'https')
 
 
-def answer_raw(action: Action, path: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+def answer_raw(
+    action: Action, path: str, environ: Environ, start_response: StartResponse, give_way: Callable[[], None] = go_on,
+) -> Iterable[bytes]:
     """The WSGI answer of an action with raw_environ or raw_response or both. Raises ClientLeft."""
     try:
-        subject = environ if action.raw_environ else parse(_read(environ))
+        subject = environ if action.raw_environ else parse(_read(environ), give_way)
         if action.raw_response:
             return action.handler(subject, start_response)  # type: ignore[no-any-return]
         status, content = 200, _content(action, action.handler(subject))
@@ -70,14 +73,16 @@ def answer_raw(action: Action, path: str, environ: Environ, start_response: Star
     return _send(path, environ, start_response, status, content, sys.exc_info())
 
 
-def _send(path: str, environ: Environ, start_response: StartResponse, status: int, content: Any, *exc_info: Any) -> list[bytes]:
+def _send(
+    path: str, environ: Environ, start_response: StartResponse, status: int, content: Any, *exc_info: Any,
+) -> list[bytes]:
     status, body = encode(path, status, content)
     start_response(status_line(status), headers_of(status, body), *exc_info)
     return [] if environ['REQUEST_METHOD'] == 'HEAD' else [body]
 
 
 def _read(environ: Environ) -> bytes:
-    """The body, by Content-Length, or to its end where the server says that there is one (chunked). Raises ApiError 400 or 413."""
+    """The body, by Content-Length, or to its end where the server says that it has one. Raises ApiError 400 or 413."""
     given = environ.get('CONTENT_LENGTH') or ''
     if given and not (given.isascii() and given.isdecimal()):
         raise BadRequest()

@@ -9,24 +9,22 @@ from importlib.util import find_spec
 from keyword import iskeyword
 from pathlib import Path
 
+from .. import validation  # noqa: F401  # see add_to_path
+from ..errors import UserError
 from ..logs import format_error
 
 
-class ProductError(Exception):
-    """No product to be found there; the text says why, for a person."""
+class ProductError(UserError):
+    """The folder is no product, or the product lacks what a command needs."""
 
 
 class BrokenProduct(ProductError):
-    """Its own code cannot be imported: `errors` by module name."""
+    """The product's own code cannot be imported: `errors` by module name."""
 
     def __init__(self, errors: Mapping[str, BaseException]) -> None:
         super().__init__(f'cannot import {", ".join(errors)}')
         self.errors = errors
-
-    @property
-    def tracebacks(self) -> str:
-        """Of the product's own frames, one after the other."""
-        return '\n\n'.join(map(format_error, self.errors.values()))
+        self.tracebacks = '\n\n'.join(map(format_error, errors.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +44,47 @@ def find(path: str | Path) -> Product:
     if '..' in folder.parts or not folder.name:
         folder = folder.resolve()
     if not folder.is_dir():
-        raise ProductError(f'no such product: {path} is {"a file, not" if folder.exists() else "not"} a folder')
+        raise ProductError(f'no such product: {path} is {not_a_folder(folder)}')
     check_name(folder.name)
     if not (folder / 'api').is_dir():
-        raise ProductError(f'{path} is no product: it has no folder "api" (the first target could be {path}/api/v0/echo.py)')
+        first = f'{path}/api/v0/echo.py'
+        raise ProductError(f'{path} is no product: it has no folder "api" (the first target could be {first})')
     return Product(folder.name, folder)
+
+
+def not_a_folder(path: Path) -> str:
+    """What a path is that should be a folder."""
+    return 'a file, not a folder' if path.exists() else 'not a folder'
 
 
 def check_name(name: str) -> None:
     """Raises ProductError where no product can have this name."""
     if not name.isidentifier() or iskeyword(name):
-        raise ProductError(f'{name!r} cannot be a product: the folder is a Python package, its name should be like a variable\'s')
+        raise ProductError(
+            f'{name!r} cannot be a product: the folder is a Python package, its name should be like a variable\'s')
     if name in sys.stdlib_module_names or name == 'apiphant':
         raise ProductError(f'a product cannot be called {name!r}: a module of that name is in use already')
 
 
 def add_to_path(product: Product) -> None:
-    """Make the product importable by its name, before anything else of that name. Raises ProductError."""
+    """Make the product importable by its name, before anything else of that name. Raises ProductError.
+
+    From here on, files beside the product hide modules of the same names. What we offer to products is imported before.
+    """
     parent = str(product.path.parent)
     if parent not in sys.path[:1]:
         sys.path.insert(0, parent)
     spec = find_spec(product.name)
-    found = [Path(place) for place in (spec.submodule_search_locations or []) if spec] if spec else []
-    if product.path not in found:
-        raise ProductError(f'{product.name!r} is hidden by another module of that name: {spec.origin if spec else "nowhere"}')
+    folders = (spec and spec.submodule_search_locations) or []
+    if product.path not in map(Path, folders):
+        origin = spec.origin if spec else 'nowhere'
+        raise ProductError(f'{product.name!r} is hidden by another module of that name: {origin}')
 
 
 def state_path(product: Product, base: str | None = None) -> Path:
-    """Where to keep what belongs to a product and its user: below `base`, XDG_STATE_HOME or ~/.local/state. Nothing is made there."""
+    """The folder for what is kept of a product and its user: below `base`, XDG_STATE_HOME or ~/.local/state.
+
+    Nothing is made there.
+    """
     folder = Path(base or os.environ.get('XDG_STATE_HOME') or Path.home() / '.local' / 'state')
     return folder / 'apiphant' / '-'.join(product.path.parts[1:])

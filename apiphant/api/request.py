@@ -5,7 +5,7 @@ Values are never looked at again on the way out, so reading costs what a dict co
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 
@@ -66,6 +66,8 @@ class Request(dict[str, Any]):
 
 
 CONTAINERS = frozenset((dict, list))
+VISITED = frozenset((Request, list))
+STEP = 2000  # values, a millisecond or two
 
 
 def _key(name: str) -> str:
@@ -88,6 +90,29 @@ def convert(value: Any) -> Any:
                 new = _shell(item)
                 _put(container, key, new)
                 pending.append(new)
+    return root
+
+
+def adopt(content: dict[str, Any], give_way: Callable[[], None]) -> Request:
+    """What `convert` makes of it, where nobody else has any part of it: lists stay what they are.
+
+    `give_way()` is called after each STEP values: a client chooses how many there are.
+    """
+    root: Request = _shell(content)
+    pending: list[Any] = [root]
+    left = STEP
+    while pending:
+        container = pending.pop()
+        for key, item in enumerate(container) if type(container) is list else container.items():
+            if type(item) is dict:
+                item = _shell(item)  # noqa: PLW2901
+                _put(container, key, item)
+            if type(item) in VISITED and item:
+                pending.append(item)
+            left -= 1
+            if not left:
+                left = STEP
+                give_way()
     return root
 
 

@@ -11,9 +11,8 @@ from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
 
-from . import product
 from .actions import Action, Routes, actions_of
-from .product import BrokenProduct, Product
+from .product import BrokenProduct, Product, add_to_path
 
 VERSION = re.compile(r'v[0-9]+')
 
@@ -34,14 +33,21 @@ class PassedOver:
     reason: str
 
 
+Loaded = tuple[Target, Mapping[str, Action]]
+Broken = tuple[Target, BaseException]
+
+
 def scan(product: Product) -> tuple[list[Target], list[PassedOver]]:
     """What the product's tree holds, in order of path."""
     targets: list[Target] = []
     passed_over: list[PassedOver] = []
     for path in _children(product.api):
         if path.is_dir() and VERSION.fullmatch(path.name):
-            for found in _walk(path, f'{product.name}.api.{path.name}', ()):
-                (targets if isinstance(found, Target) else passed_over).append(found)  # type: ignore[arg-type]
+            for item in _walk(path, f'{product.name}.api.{path.name}', ()):
+                if isinstance(item, Target):
+                    targets.append(item)
+                else:
+                    passed_over.append(item)
         elif path.is_dir() and re.match(r'[vV]\.?[0-9]', path.name):
             passed_over.append(PassedOver(path, 'a version is named v and a number: v0, v1, v10'))
     return targets, passed_over
@@ -49,9 +55,13 @@ def scan(product: Product) -> tuple[list[Target], list[PassedOver]]:
 
 def _children(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith('.') and path.name != '__pycache__')
+        return sorted(filter(_is_visible, folder.iterdir()))
     except OSError:  # gone meanwhile
         return []
+
+
+def _is_visible(path: Path) -> bool:
+    return not path.name.startswith('.') and path.name != '__pycache__'
 
 
 def _walk(folder: Path, package: str, names: tuple[str, ...]) -> Iterator[Target | PassedOver]:
@@ -72,7 +82,7 @@ def _walk(folder: Path, package: str, names: tuple[str, ...]) -> Iterator[Target
 
 def _reason_to_pass_over(path: Path) -> str:
     """'' for a target, or a folder that may hold some."""
-    name = path.stem if path.suffix == '.py' and not path.is_dir() else path.name
+    name = path.name if path.is_dir() else path.stem
     if name.startswith('_'):
         return 'its name starts with _'
     if not (name.isidentifier() and name.isascii()):
@@ -80,7 +90,8 @@ def _reason_to_pass_over(path: Path) -> str:
     if iskeyword(name):
         return 'its name is a Python keyword'
     if path.is_dir():
-        if path.resolve() in path.parent.resolve().parents or path.resolve() == path.parent.resolve():
+        parent = path.parent.resolve()
+        if path.resolve() in (parent, *parent.parents):
             return 'a link to a folder that it is in'
         if path.with_suffix('.py').is_file() and not (path / '__init__.py').is_file():
             return f'{name}.py beside it hides it: make it {name}/__init__.py'
@@ -93,27 +104,28 @@ def url(target: Target, action: str) -> str:
     return f'/api/{target.version}/{target.name}/{action}'
 
 
-def load(targets: Iterable[Target]) -> tuple[list[tuple[Target, Mapping[str, Action]]], list[tuple[Target, BaseException]]]:
+def load(targets: Iterable[Target]) -> tuple[list[Loaded], list[Broken]]:
     """Import targets. Returns those that could be, with their actions, and those that could not, with the error."""
-    loaded: list[tuple[Target, Mapping[str, Action]]] = []
-    broken: list[tuple[Target, BaseException]] = []
+    loaded: list[Loaded] = []
+    broken: list[Broken] = []
     for target in targets:
         try:
             loaded.append((target, actions_of(import_module(target.module))))
-        except BaseException as error:  # SystemExit too: a product's code is no part of ours; one target, one verdict
+        except BaseException as error:  # SystemExit too: what one module does must not decide for the others
             broken.append((target, error))
     return loaded, broken
 
 
-def routes_of(loaded: Iterable[tuple[Target, Mapping[str, Action]]]) -> dict[str, Action]:
+def routes_of(loaded: Iterable[Loaded]) -> dict[str, Action]:
     """The routes of targets with their actions."""
     return {url(target, name): action for target, actions in loaded for name, action in actions.items()}
 
 
-def load_product(found: Product) -> Routes:
+def load_product(product: Product) -> Routes:
     """Import all targets of a product. Raises ProductError, BrokenProduct."""
-    product.add_to_path(found)
-    loaded, broken = load(scan(found)[0])
+    add_to_path(product)
+    targets, _ = scan(product)
+    loaded, broken = load(targets)
     if broken:
         raise BrokenProduct({target.module: error for target, error in broken})
     return routes_of(loaded)

@@ -1,4 +1,4 @@
-"""Things that are called with nothing, such as tasks: what they are called in a log, and why one cannot do its work."""
+"""Functions that can be tasks, and others: their names in a log, and why one of them cannot be a task."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ NAMELESS = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 def name_of(function: Any) -> str:
-    """As it says itself; of a partial the function's, of an object its class's."""
+    """Its own name; of a partial the name of its function, of an object the name of its class."""
     name = getattr(function, '__name__', None)
     if isinstance(name, str):
         return name
@@ -26,7 +26,7 @@ def name_of(function: Any) -> str:
 
 
 def objection(function: Any) -> str:
-    """Why it cannot be a task, and what to do; '' where nothing speaks against it."""
+    """Why it cannot be a task, and what to do; '' if it can."""
     if isinstance(function, type):
         return 'a class cannot be a task; decorate a function'
     if not callable(function):
@@ -40,7 +40,7 @@ def objection(function: Any) -> str:
 
 
 def _layers(function: Any) -> Iterator[Any]:
-    """The function, and what its decorators hand on to."""
+    """The function, and those that its decorators call, from the outside in."""
     for _ in range(MOST):
         yield function
         below = _below(function)
@@ -65,9 +65,12 @@ def _runs_async(function: Any) -> bool:
 
 
 def _arguments(function: Any) -> list[str]:
-    """Those that it cannot do without, as far as its own head says; one behind a decorator may be given by that."""
+    """The arguments that its own head requires. A decorator may give those of the function behind it."""
     if type(function) not in (FunctionType, MethodType, partial) or hasattr(function, '__signature__'):
         return []
-    named = [parameter for parameter in signature(function, follow_wrapped=False).parameters.values()
-             if parameter.kind not in NAMELESS]
-    return [parameter.name for parameter in named if parameter.default is Parameter.empty]
+    parameters = signature(function, follow_wrapped=False).parameters.values()
+    return [parameter.name for parameter in parameters if _is_required(parameter)]
+
+
+def _is_required(parameter: Parameter) -> bool:
+    return parameter.kind not in NAMELESS and parameter.default is Parameter.empty

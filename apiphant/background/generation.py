@@ -1,7 +1,7 @@
 """Which import of a module something belongs to.
 
-`apiphant dev` imports modules anew, and an import that fails leaves things behind. They are told
-apart by the module's spec: each import has its own, which stays that of the name whatever the module puts in its place.
+`apiphant dev` imports modules anew, and an import that fails leaves things behind. The spec of the module tells
+the imports apart: each import has its own, and it stays the same whatever the module puts in its place.
 """
 from __future__ import annotations
 
@@ -24,16 +24,23 @@ class Generation:
     @property
     def is_live(self) -> bool:
         """Whether this is what an import of the module gives now."""
-        found = sys.modules.get(self.name)
-        return found is not None and getattr_static(found, '__spec__', self.spec) is self.spec
+        module = sys.modules.get(self.name)
+        return module is not None and getattr_static(module, '__spec__', self.spec) is self.spec
 
 
 def importing() -> Generation:
-    """Of the module that is being imported, or else of the nearest caller that is in one; else of `__main__`."""
-    frames = [frame for frame in _callers() if str(frame.f_globals.get('__name__')).partition('.')[0] != OURS]
+    """Of the module that is being imported; if there is none, of the nearest caller; else of `__main__`."""
+    frames = [frame for frame in _callers() if not _is_ours(frame)]
     first = [frame for frame in frames if frame.f_code.co_name == '<module>']
-    generations = (_of(frame.f_globals) for frame in (*first, *frames))
-    return next((generation for generation in generations if generation.is_live), _of(vars(sys.modules['__main__'])))
+    for frame in (*first, *frames):
+        generation = _of(frame.f_globals)
+        if generation.is_live:
+            return generation
+    return _of(vars(sys.modules['__main__']))
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get('__name__')).partition('.')[0] == OURS
 
 
 def _of(names: dict[str, Any]) -> Generation:

@@ -1,6 +1,6 @@
 """The product's `on_error`: how it is called, and how often.
 
-It hears of each different error at once, then at most once a minute, with a count. The clock is an argument.
+It is called for each different error at once, then at most once a minute, with a count. The clock is an argument.
 """
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ log = logging.getLogger(__name__)
 QUIET = 60.0  # seconds
 MOST = 1000  # different errors that are remembered
 
-Key = tuple[str, str, str]  # task, type and last line of an error
-
 OnError = Callable[..., Any] | None
 
 
 @dataclass(slots=True)
-class Alarm:
-    """Counts the errors that were not told."""
-    _told: dict[Key, float] = field(default_factory=dict)
-    _untold: dict[Key, int] = field(default_factory=dict)
+class Throttle:
+    """Decides which errors are told, and counts those that are not."""
+    _told: dict[str, float] = field(default_factory=dict)  # by a key that is the same for errors that are alike
+    _untold: dict[str, int] = field(default_factory=dict)
 
-    def count(self, key: Key, now: float) -> int:
+    def count(self, key: str, now: float) -> int:
         """How many errors like this one are to be told now, itself with them; 0 while that has to wait."""
         number = self._untold.get(key, 0) + 1
         if now - self._told.get(key, -QUIET) < QUIET:
@@ -34,7 +32,7 @@ class Alarm:
             return 0
         self._untold.pop(key, None)
         self._told.pop(key, None)
-        self._told[key] = now  # the last now, in order
+        self._told[key] = now  # it moves to the end, so that the first is the oldest
         while len(self._told) > MOST:
             forgotten = next(iter(self._told))
             del self._told[forgotten]
@@ -43,11 +41,11 @@ class Alarm:
 
 
 def report(on_error: Callable[..., Any], text: str, name: str, number: int) -> None:
-    """To a function that takes the text, or also the task's name and how many errors these are."""
+    """Call it with the text, or, where it takes more, also with the name of the task and the number of errors."""
     try:
         on_error(*(text, name, number)[:_arguments(on_error)])
         log.info('on_error: OK.')
-    except Exception:
+    except BaseException:
         log.exception('on_error failed:')
 
 

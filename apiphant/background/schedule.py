@@ -1,14 +1,22 @@
-"""When a task is due. Pure: clocks and time zones are arguments; times are seconds since the epoch unless said otherwise."""
+"""When a task is due. Pure: clocks and time zones are arguments. Times are seconds since the epoch."""
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import Any
 from zoneinfo import ZoneInfo
 
-HOUR = 1  # the field of a cron line
-DAY = 86400.0  # seconds
+HOUR, DAY, WEEKDAY = 1, 2, 4  # fields of a cron line
+RANGES = (
+    ('minute', '0 to 59'),
+    ('hour', '0 to 23'),
+    ('day', '1 to 31'),
+    ('month', '1 to 12, or jan to dec'),
+    ('day of week', '0 to 7, or sun to sat'),
+)
+RANDOM = re.compile(r'[rh](\(|$)', re.IGNORECASE)  # croniter puts a number of its own there
+A_DAY = 86400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +34,15 @@ class Every:
         return next_run(due, self.period, now)
 
     def __str__(self) -> str:
-        return f'every {self.period:g} s' + (f' and up to {self.jitter:g} s later' if self.jitter else '')
+        return f'every {self.period:g} s' + _jitter_text(self.jitter)
 
 
 @dataclass(frozen=True, slots=True)
 class Cron:
     """When a cron line says so, by the clocks of a zone.
 
-    On a day without 02:30 a task of 02:30 runs at 03:00; on a day with two it runs at the first. What runs each hour runs in both.
+    On a day without 02:30 a task of 02:30 runs at 03:00; on a day with two it runs at the first.
+    A task of each hour runs in both. Of a day and a day of week either is enough, unless one begins with `*`.
     """
     line: str
     timezone: str = 'UTC'
@@ -45,26 +54,32 @@ class Cron:
 
     def following(self, due: float, now: float) -> float:
         """The first time after `now`."""
-        zone = ZoneInfo(self.timezone)
-        start = datetime.fromtimestamp(now, zone)
-        times = _croniter()(self.line, start)
-        found: datetime = times.get_next(datetime)
-        if '*' not in self.line.split()[HOUR] and found.fold:
-            found = times.get_next(datetime)
-        return found.astimezone(UTC).timestamp()
+        croniter, fields = _croniter(), self.line.split()
+        start = datetime.fromtimestamp(now, ZoneInfo(self.timezone))
+        is_either = not (fields[DAY].startswith('*') or fields[WEEKDAY].startswith('*'))
+        times = croniter(self.line, start, day_or=is_either)
+        date: datetime = times.get_next(datetime)
+        is_hourly = croniter.expand(self.line)[0][HOUR] == ['*']
+        while date.fold and not is_hourly:
+            date = times.get_next(datetime)
+        return date.astimezone(UTC).timestamp()
 
     def __str__(self) -> str:
-        return f'at {self.line!r} {self.timezone}' + (f' and up to {self.jitter:g} s later' if self.jitter else '')
+        return f'at {self.line!r} {self.timezone}' + _jitter_text(self.jitter)
 
 
 Schedule = Every | Cron
 
 
+def _jitter_text(jitter: float) -> str:
+    return f' and up to {jitter:g} s later' if jitter else ''
+
+
 def has_next(schedule: Schedule, now: float) -> bool:
-    """Whether there is a date after `now` on which it is due: none on 31 February, nor in the year 10000."""
+    """Whether it is due at any date after `now`. 31 February never comes, nor does the year 10000."""
     try:
         if isinstance(schedule, Every):
-            schedule.following(now - DAY, now)  # as after a pause
+            schedule.following(now - A_DAY, now)  # as after a pause
         due = schedule.following(now, now)
         datetime.fromtimestamp(due, UTC)
     except (ValueError, OverflowError, OSError):
@@ -72,21 +87,35 @@ def has_next(schedule: Schedule, now: float) -> bool:
     return due > now
 
 
-def is_cron(line: str) -> bool:
-    """Whether croniter knows what it means."""
-    return bool(_croniter().is_valid(line))
+def fault_of(line: str) -> str:
+    """What is wrong with a cron line, '' if nothing is."""
+    fields = line.split()
+    if len(fields) != len(RANGES):
+        return f'should be five fields: {", ".join(name for name, _ in RANGES)}'
+    for number, (name, allowed) in enumerate(RANGES):
+        if any(RANDOM.match(part) for part in re.split('[,/-]', fields[number])):
+            return f'has the {name} {fields[number]!r}, which would be another one at each start'
+        if not _is_cron(['*'] * number + [fields[number]] + ['*'] * (len(RANGES) - number - 1)):
+            return f'has the {name} {fields[number]!r}, which makes no sense: {allowed}'
+    return '' if _is_cron(fields) else 'has fields that make no sense together'
+
+
+def _is_cron(fields: list[str]) -> bool:
+    return bool(_croniter().is_valid(' '.join(fields)))
 
 
 def _croniter() -> Any:
-    """Where there is a cron line only: it takes 2 MB."""
-    return import_module('croniter').croniter
+    from croniter import croniter  # noqa: PLC0415  # takes 2 MB, and only cron lines need it
+    return croniter
 
 
 def next_run(start: float, period: float, now: float) -> float:
     """The first time of the grid `start`, `start + period`, ... that lies after `now`."""
-    return start + (max(0, int((now - start) // period)) + 1) * period if now >= start else start
+    if now < start:
+        return start
+    return start + (max(0, int((now - start) // period)) + 1) * period
 
 
 def back_off(period: float, failures: int, longest: float) -> float:
-    """Seconds from one run to the next of a task that failed so many times in a row: twice as many each time, to a limit."""
+    """Seconds from one run to the next of a task that failed so often in a row: twice as many each time, to a limit."""
     return max(period, min(period * 2.0 ** min(failures, 32), longest))

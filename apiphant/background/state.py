@@ -1,4 +1,4 @@
-"""What the runner of background tasks keeps on disk: when each task ran last, that it is alive, and that it is the only one."""
+"""What the runner keeps on disk: when each task ran last, that it is alive, and that it is the only one."""
 from __future__ import annotations
 
 import fcntl
@@ -8,22 +8,26 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from ..api.product import Product, ProductError, state_path
+from ..files import write_whole
+from ..words import reason
 
 FRESH = 15.0  # seconds for which a tick shows that the runner is alive
 
 log = logging.getLogger(__name__)
 
 
-class State:
-    """A folder of one product. Raises ProductError where it cannot be made."""
+class RunnerState:
+    """The state folder of one product. Raises ProductError where it cannot be made."""
 
     def __init__(self, product: Product, folder: str | None = None) -> None:
         self.folder = state_path(product, folder)
+        self._real = Path(f'{state_path(Product(product.name, product.path.resolve()), folder)}.lock')
         self._runs = self.folder / 'last-runs.json'
         self._tick = self.folder / 'tick'
-        self._lock = -1
+        self._locks: list[int] = []
         self._trouble = ''
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -31,19 +35,32 @@ class State:
             raise self._refused(error) from None
 
     def lock(self) -> None:
-        """Be the only runner of this product on this machine. Raises ProductError if there is one."""
+        """Be the only runner of this product on this machine, whatever links lead to it. Raises ProductError."""
+        os.register_at_fork(after_in_child=self._let_go)  # or a child of a task would keep it
+        for path in (self.folder / 'lock', self._real):
+            self._locks.append(self._lock(path))
+
+    def _lock(self, path: Path) -> int:
         try:
-            self._lock = os.open(self.folder / 'lock', os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise self._refused(error) from None
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            pid = os.read(self._lock, 20).decode(errors='replace').strip()
-            raise ProductError(f'the background tasks of this product are run already, by process {pid or "unknown"}') from None
-        os.ftruncate(self._lock, 0)
+            holder = os.read(descriptor, 20).decode(errors='replace').strip() or 'unknown'
+            told = f'the background tasks of this product are run already, by process {holder}'
+            raise ProductError(told) from None
+        os.ftruncate(descriptor, 0)
         with suppress(OSError):  # a full disk: it is locked, but does not say by whom
-            os.write(self._lock, f'{os.getpid()}\n'.encode())
+            os.write(descriptor, f'{os.getpid()}\n'.encode())
+        return descriptor
+
+    def _let_go(self) -> None:
+        """In a child process."""
+        for descriptor in self._locks:
+            os.close(descriptor)
+        self._locks.clear()
 
     def last_runs(self) -> dict[str, float]:
         """By task, in seconds since the epoch. A file that makes no sense is set aside."""
@@ -53,27 +70,26 @@ class State:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, AttributeError, TypeError):
-            aside = self._runs.with_suffix('.broken')
-            log.warning('%s cannot be read and is set aside as %s: tasks start as if they had not run yet', self._runs, aside.name)
-            try:
-                self._runs.replace(aside)
-            except OSError:
-                pass
+            self._set_aside()
             return {}
 
+    def _set_aside(self) -> None:
+        aside = self._runs.with_suffix('.broken')
+        told = '%s cannot be read and is set aside as %s: tasks start as if they had not run yet'
+        log.warning(told, self._runs, aside.name)
+        with suppress(OSError):
+            self._runs.replace(aside)
+
     def keep(self, runs: dict[str, float]) -> None:
-        """Write them, at once or not at all."""
-        temporary = self._runs.with_suffix('.new')
+        """Write them all, or leave what was written before."""
         try:
-            with temporary.open('w') as file:
-                file.writelines(_lines(runs))
-            temporary.replace(self._runs)
+            write_whole(self._runs, map(str.encode, _lines(runs)))
             self._tell('')
         except OSError as error:
-            self._tell((error.strerror or str(error)).lower())
+            self._tell(reason(error))
 
     def _tell(self, trouble: str) -> None:
-        """Once each time that it changes."""
+        """Log the trouble, or that it is over, once each time that it changes."""
         if trouble and trouble != self._trouble:
             log.warning('%s cannot be written: %s; trying again', self._runs, trouble)
         elif self._trouble and not trouble:
@@ -81,14 +97,12 @@ class State:
         self._trouble = trouble
 
     def _refused(self, error: OSError) -> ProductError:
-        return ProductError(f'cannot keep state in {self.folder}: {(error.strerror or str(error)).lower()}')
+        return ProductError(f'cannot keep state in {self.folder}: {reason(error)}')
 
     def tick(self) -> None:
         """The runner is alive."""
-        try:
+        with suppress(OSError):  # a full disk is told where the last runs are written
             self._tick.touch()
-        except OSError:
-            pass  # a full disk is told where the last runs are written
 
     def age(self) -> float | None:
         """Seconds since the last tick; None if there was none."""
@@ -99,7 +113,7 @@ class State:
 
 
 def _lines(runs: dict[str, float]) -> Iterator[str]:
-    """JSON, a piece at a time: there may be thousands."""
+    """As JSON, a piece at a time: there may be thousands of tasks."""
     yield '{'
     for number, (name, when) in enumerate(runs.items()):
         yield f'{"," if number else ""}\n{json.dumps(name)}: {when!r}'

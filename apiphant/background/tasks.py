@@ -9,35 +9,33 @@ from importlib import import_module
 from typing import Any, NoReturn, TypeVar
 from zoneinfo import ZoneInfo
 
-from ..api import product
-from ..api.product import BrokenProduct, Product, ProductError
+from ..api.product import BrokenProduct, Product, ProductError, add_to_path
 from ..modules import names_of
 from .callables import name_of, objection
 from .generation import Generation, importing
 from .on_error import OnError
-from .schedule import Cron, Every, Schedule, has_next, is_cron
+from .schedule import Cron, Every, Schedule, fault_of, has_next
 
-FIELDS = 5  # of a cron line
 SHOWN = 100  # tasks in one line
 
 Function = TypeVar('Function', bound=Callable[[], Any])
 
-_tasks: dict[str, list[tuple[Generation, Task]]] = {}  # by name, with the module in whose import each was decorated
+_tasks: dict[str, list[tuple[Generation, Task]]] = {}  # by name, with the import in which each was decorated
 _every = lru_cache(Every)  # one for all tasks of a period
 
 
-def load(found: Product) -> OnError:
+def load(product: Product) -> OnError:
     """Import the product's tasks. Returns its on_error. Raises ProductError."""
-    product.add_to_path(found)
-    name = f'{found.name}.api.background'
+    add_to_path(product)
+    name, none = f'{product.name}.api.background', f'{product.name} has no background tasks'
     try:
         module = import_module(name)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name == name:
-            raise ProductError(f'{found.name} has no background tasks: there is no {found.api / "background.py"}') from None
+            raise ProductError(f'{none}: there is no {product.api / "background.py"}') from None
         raise BrokenProduct({name: error}) from None
     if not tasks():
-        raise ProductError(f'{found.name} has no background tasks: nothing in {name} is decorated with @seconds or @cron')
+        raise ProductError(f'{none}: nothing in {name} is decorated with @seconds or @cron')
     on_error: OnError = getattr(module, 'on_error', None)
     return on_error
 
@@ -56,27 +54,30 @@ class Task:
 
 def tasks() -> list[Task]:
     """Those of the modules as they are imported now: where one was imported anew, its old tasks are gone."""
-    return [live[-1][1] for name in _tasks if (live := _live(name))]
+    live = [_live(name) for name in _tasks]
+    return [entries[-1][1] for entries in live if entries]
 
 
 def forget(modules: Collection[object]) -> None:
     """Let go of the tasks of modules that have been replaced, or failed."""
-    specs = [spec for module in modules if (spec := names_of(module).get('__spec__')) is not None]
-    for held in _tasks.values():
-        held[:] = [entry for entry in held if not any(entry[0].spec is spec for spec in specs)]
+    specs = {id(names_of(module).get('__spec__')) for module in modules} - {id(None)}
+    for entries in _tasks.values():
+        entries[:] = [entry for entry in entries if id(entry[0].spec) not in specs]
 
 
 def listed(todo: Sequence[Task]) -> str:
     """For a log line: each and its schedule, but not thousands."""
     shown = [f'{task.name} {task.schedule}' for task in todo[:SHOWN]]
-    return ', '.join([*shown, f'and {len(todo) - SHOWN} more'] if len(todo) > SHOWN else shown)
+    if len(todo) > SHOWN:
+        shown.append(f'and {len(todo) - SHOWN} more')
+    return ', '.join(shown)
 
 
 def seconds(period: float, *, timeout: float | None = None, jitter: float = 0) -> Callable[[Function], Function]:
     """Run the decorated function, which takes nothing, every `period` seconds.
 
-    A run that takes longer than `timeout` seconds is ended and counts as failed; each begins up to `jitter` seconds later.
-    Raises ValueError where a number makes no sense.
+    A run that takes longer than `timeout` seconds is ended and counts as failed. Each run begins up to `jitter` seconds
+    later. Raises ValueError where a number makes no sense.
     """
     _check_parentheses(period, '@seconds needs a period, as in @seconds(60)')
 
@@ -88,20 +89,20 @@ def seconds(period: float, *, timeout: float | None = None, jitter: float = 0) -
     return decorate
 
 
-def cron(line: str, *, timezone: str = 'UTC', timeout: float | None = None, jitter: float = 0) -> Callable[[Function], Function]:
-    """Run the decorated function when a cron line of five fields says so, by the clocks of a zone: `30 2 * * *`, 'Europe/Berlin'.
+def cron(
+    line: str, *, timezone: str = 'UTC', timeout: float | None = None, jitter: float = 0,
+) -> Callable[[Function], Function]:
+    """Run the decorated function when a cron line of five fields says so, by the clocks of a zone.
 
     Raises ValueError for a line that means nothing, an unknown zone, and numbers that make no sense.
     """
     _check_parentheses(line, "@cron needs a line of five fields, as in @cron('30 2 * * *')")
 
     def decorate(function: Function) -> Function:
-        if not isinstance(line, str) or len(line.split()) != FIELDS or not is_cron(line):
-            _refuse(function, f'cron({line!r}) should be five fields: minute, hour, day, month, day of week')
-        try:
-            ZoneInfo(timezone)
-        except (ValueError, OSError, KeyError, TypeError):
-            _refuse(function, f'timezone={timezone!r} is no zone that is known here')
+        fault = fault_of(line) if isinstance(line, str) else fault_of('')
+        if fault:
+            _refuse(function, f'cron({line!r}) {fault}')
+        _check_zone(function, timezone)
         _check(function, timeout, jitter)
         return _add(function, Cron(line, timezone, jitter), timeout, f'cron({line!r})')
     return decorate
@@ -110,6 +111,13 @@ def cron(line: str, *, timezone: str = 'UTC', timeout: float | None = None, jitt
 def _check_parentheses(argument: Any, why: str) -> None:
     if callable(argument) or isinstance(argument, classmethod):
         _refuse(argument, why)
+
+
+def _check_zone(function: Callable[[], Any], timezone: str) -> None:
+    try:
+        ZoneInfo(timezone)
+    except (ValueError, OSError, KeyError, TypeError):
+        _refuse(function, f'timezone={timezone!r} is no zone that is known here')
 
 
 def _check(function: Callable[[], Any], timeout: float | None, jitter: float) -> None:

@@ -1,7 +1,7 @@
 """The way out to a terminal: text, tabs, newlines and colours pass.
 
-What else could act on the terminal is shown as text, like \\x1b. Values go through `shown` before they are coloured, so that
-a colour in a value is text too. What the app prints may have colours. To pipes and files everything goes as it is.
+What else could act on the terminal is shown as text, like \\x1b. Values go through `shown` before they are coloured, so
+that a colour in a value is text too. What the app prints may have colours. To pipes and files everything goes as it is.
 """
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import os
 import re
 from typing import Any, Protocol, TextIO
 
-# C0 but tab and newline, DEL, C1, what turns the direction of text, and halves of surrogate pairs, which cannot be encoded.
+# C0 but tab and newline, DEL, C1, what turns the direction of text, and halves of surrogate pairs, which cannot be
+# encoded.
 _UNSAFE = '[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]'
 _COLOUR = '\x1b\\[[0-9;:]{0,60}m'
 UNSAFE = re.compile(_UNSAFE)
@@ -28,7 +29,7 @@ class Out(Protocol):
         """A line of ours, which may have values of others in it."""
 
 
-class Stream:
+class StreamOut:
     """An Out that is a stream, and knows whether that is a terminal."""
 
     def __init__(self, stream: TextIO) -> None:

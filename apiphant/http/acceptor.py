@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import logging
 import resource
+import socket
 import ssl
 import time
-from _socket import socket as Socket  # noqa: N812
-from email.utils import formatdate
-from socket import AF_INET, AF_INET6, SOCK_STREAM
-from socket import socket as AnySocket  # noqa: N812
+from socket import SocketType
 from typing import Any
 
 import gevent
 from gevent.hub import get_hub
 
-from ..api.application import Application, Environ
-from . import proxies
-from .connection import Connection, Settings
+from ..api.application import Application
+from .connection import Connection
 from .message import Message
-from .tls import TlsConnection
+from .settings import Settings
+from .site import Site
+from .tls import TlsTransport
+from .transport import Transport, notice_silence
 
 BATCH = 64  # connections accepted before others get their turn
 SPARE = 32  # descriptors left for whatever else the process opens
@@ -37,30 +37,38 @@ log = logging.getLogger(__name__)
 class Acceptor:
     """Accepts and keeps connections to `app` from `start()` to `stop()`."""
 
-    def __init__(self, listener: AnySocket, app: Application, settings: Settings, *, max_connections: int = 0, batch: int = BATCH,
-                 tls: ssl.SSLContext | None = None) -> None:
-        self.app = app
-        self.settings = settings
-        self.is_stopping = False
-        self.answered = 0  # requests
-        self._tick()
+    def __init__(
+        self, listener: socket.socket, app: Application, settings: Settings, *,
+        max_connections: int = 0, batch: int = BATCH, tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.connections: set[Connection] = set()
+        self.looks = 0  # for clients
+        self._site = Site(app, settings, listener.family, listener.getsockname())
         self._listener = listener
-        self._name = listener.getsockname()
         self._limit = max_connections or resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE
         self._batch = batch
         self._tls = tls
         self._warned = -QUIET
-        self._loop = get_hub().loop
-        self._watcher = self._loop.io(listener.fileno(), 1)
-        self._timer = self._loop.timer(SWEEP, SWEEP)
+        self._watcher = get_hub().loop.io(listener.fileno(), 1)
+        self._timer = get_hub().loop.timer(SWEEP, SWEEP)
 
     def start(self) -> None:
         self._listener.setblocking(False)
+        notice_silence(self._listener, self._site.settings.silence)
         self._watcher.start(self._accept)
         self._timer.start(self._sweep)
 
+    @property
+    def descriptor(self) -> int:
+        return self._listener.fileno()
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether it is told of clients that come; not in a pause."""
+        return bool(self._watcher.active)  # type: ignore[attr-defined]
+
     def _accept(self) -> None:
+        self.looks += 1
         for number in range(self._batch):
             if len(self.connections) >= self._limit:
                 if number:
@@ -69,7 +77,7 @@ class Acceptor:
                     self._pause('all connections are busy')
                     return
             try:
-                descriptor, peer = self._listener._accept()  # type: ignore[attr-defined]
+                accepted, peer = self._listener.accept()
             except BlockingIOError:
                 return
             except ConnectionAbortedError:
@@ -78,23 +86,29 @@ class Acceptor:
                 if not self._make_room():
                     self._pause(str(error))
                 return
-            self._welcome(descriptor, peer)
+            self._welcome(accepted, peer)
 
-    def _welcome(self, descriptor: int, peer: Any) -> None:
-        client = Socket(self._listener.family, SOCK_STREAM, 0, fileno=descriptor)
+    def _welcome(self, accepted: socket.socket, peer: Any) -> None:
+        client = SocketType(accepted.family, socket.SOCK_STREAM, 0, fileno=accepted.detach())
         client.setblocking(False)
-        self.connections.add(TlsConnection(self, client, peer, self._tls) if self._tls else Connection(self, client, peer))
+        transport = TlsTransport(client, peer, self._tls) if self._tls else Transport(client, peer)
+        self.connections.add(Connection(self._site, transport, self.connections.discard))
+
+    def welcome_own(self, client: socket.socket) -> None:
+        """A call of this process to itself, as if it were accepted."""
+        self._welcome(client, '')
 
     def _make_room(self) -> bool:
         """Close some of those that are idle longest. Returns whether one was."""
         before = len(self.connections)
-        idle = sorted((connection for connection in self.connections if connection.is_idle), key=lambda connection: connection.idle_since)
+        idle = [connection for connection in self.connections if connection.is_idle]
+        idle.sort(key=lambda connection: connection.idle_since)
         for connection in idle[:max(1, len(idle) // 16)]:
             connection.close_idle()
         return len(self.connections) < before
 
     def _pause(self, why: str) -> None:
-        if self.is_stopping:
+        if self._site.is_stopping:
             return
         self._watcher.stop()
         gevent.spawn_later(PAUSE, self._resume)
@@ -103,29 +117,30 @@ class Acceptor:
             log.warning('Accepting is paused, with %d connections: %s', len(self.connections), why)
 
     def _resume(self) -> None:
-        if not self.is_stopping:
+        if not self._site.is_stopping:
             self._watcher.start(self._accept)
 
-    def _tick(self) -> None:
-        self.now = time.monotonic()
-        self.date = formatdate(usegmt=True).encode()
-        self.ok = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: %b\r\nContent-Length: ' % self.date
-
     def _sweep(self) -> None:
-        self._tick()
-        for connection in [connection for connection in self.connections if connection.deadline < self.now]:
+        clock = self._site.clock
+        clock.tick()
+        for connection in [connection for connection in self.connections if connection.deadline < clock.now]:
             connection.expire()
 
-    def stop(self, seconds: float) -> bool:
-        """Accept no more, close what is idle, and wait for the rest. Returns whether all had the time to end; those that had not are cut."""
-        self.is_stopping = True
+    def stop(self, seconds: float, *, is_taken_over: bool = False) -> bool:
+        """Accept no more, close what is idle, wait for the rest. Returns whether all ended in time; else they are cut.
+
+        Where another process takes over, it gets who waits to be accepted, and who was accepted may say something yet.
+        """
+        self._site.is_stopping = True
         self._watcher.stop()
-        self._accept()  # what was promised by the kernel already
+        if not is_taken_over:
+            self._accept()  # what was promised by the kernel already
         self._watcher.close()
         self._listener.close()
         gevent.sleep(LATE)
-        for connection in [connection for connection in self.connections if not connection.is_answering]:
-            connection.close_idle()
+        for connection in self.connections:
+            if not (is_taken_over and connection.is_new):
+                get_hub().loop.run_callback(connection.close_idle)
         if self._wait(seconds):
             return True
         for connection in self.connections:
@@ -137,30 +152,17 @@ class Acceptor:
         end = time.monotonic() + seconds
         while self.connections and time.monotonic() < end:
             gevent.sleep(0.01)
-        self._timer.close()
         return not self.connections
 
-    # What connections ask for
-
-    def forget(self, connection: Connection) -> None:
-        self.connections.discard(connection)
-
-    def origin_of(self, connection: Connection, message: Message) -> Environ:
-        origin = {'wsgi.url_scheme': 'https' if self.is_https(connection, message) else 'http'}
-        if self._listener.family in (AF_INET, AF_INET6):
-            name, peer = connection.socket.getsockname(), connection.peer
-            return {**origin, 'SERVER_NAME': name[0], 'SERVER_PORT': str(name[1]), 'REMOTE_ADDR': peer[0], 'REMOTE_PORT': str(peer[1])}
-        return {**origin, 'SERVER_NAME': str(self._name), 'SERVER_PORT': '', 'REMOTE_ADDR': '', 'REMOTE_PORT': ''}
-
-    def is_https(self, connection: Connection, message: Message) -> bool:
-        """Whether it is known that the client speaks HTTPS, to us or to a trusted proxy."""
-        peer = proxies.address_of(connection.peer)
-        return self._tls is not None or proxies.is_https(message, peer, self.settings.trusted)
+    @property
+    def answered(self) -> int:
+        """Requests, since the start."""
+        return self._site.answered
 
     @property
     def answering(self) -> set[Message]:
         """The requests that are being answered."""
-        return {message for connection in self.connections if (message := connection.answering)}
+        return {connection.answering for connection in self.connections if connection.answering}
 
     @property
     def running(self) -> Message | None:

@@ -1,102 +1,73 @@
 """One client's connection: read when there is something to read, a greenlet for each request while it is answered.
 
-An idle connection costs a descriptor and a watcher; no parser, no greenlet. What arrives is read in the hub and parsed
-there; when a request is whole, a greenlet answers it, and meanwhile nothing is read. Every time limit lives here.
+An idle connection costs a descriptor and a watcher; no parser, no greenlet. What arrives is read in the hub; when a
+request is whole, a greenlet answers it, and meanwhile nothing is read. When the last is answered, the client is still
+listened to until it has the answer. Every time limit of a request lives here.
 """
 from __future__ import annotations
 
 import logging
-import socket
-import ssl
 import time
-from _socket import socket as Socket  # noqa: N812  # half the weight of the class around it, and it never waits
-from collections import deque
-from collections.abc import Callable, Container
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
+import gevent
 from gevent.hub import get_hub
-from gevent.socket import wait_read, wait_write
 from greenlet import getcurrent, greenlet
 
-from ..api.answer import MAX_BODY, encode, headers_of, reply
-from ..api.application import Application, ClientLeft, Environ
+from ..api.answer import encode, headers_of, reply
+from ..api.application import ClientLeft, Environ
 from ..api.origin import foreign
 from ..validation import status_line
-from . import greenlets
+from .heads import connection_of, head, length_for
+from .incoming import Incoming
 from .message import Message, Refusal
-from .parser import Parser
-from .proxies import address_of, client_of
-from .transport import CHUNK, SEND_TIMEOUT
+from .site import Site
+from .transport import Transport
 from .wsgi import Responder
 
-HEAD_TIMEOUT = 30.0  # seconds for a whole head
-BODY_TIMEOUT = 60.0  # seconds for a whole body; for one that is streamed, and one more for each SLOWEST bytes
-SLOWEST = 16 * 1024
 LAST_READS = 100  # before an idle connection is closed: under TLS, what has come may be in many records
-
-LINGER_TIMEOUT = 2.0  # seconds for which a refused client is still listened to
-NEVER = float('inf')
-WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+TURN = 0.001  # seconds in which requests of one connection are answered before others get their turn
+LOOK = 1.0  # seconds between looks whether a client is still there
+LEFT = 499  # what the access log says for a client that left, as nginx has it
+SHORTEST = 1e-6  # seconds; with 0, the hub would not look for what has come
 CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What can be chosen: `keep_alive` in seconds idle, `max_body` in bytes, `access` to be told of each request answered."""
-    keep_alive: float = 75.0
-    max_body: int = MAX_BODY
-    access: Callable[[Message, int, int, float, str], None] | None = None  # status, bytes, seconds, client
-    trusted: Container[str] = frozenset()  # peers whose X-Forwarded-For and -Proto are believed
-
-
-class Keeper(Protocol):
-    """Who accepted the connection."""
-    app: Application
-    settings: Settings
-    is_stopping: bool
-    answered: int
-    now: float  # of time.monotonic(), a second old at the most
-    date: bytes  # for the Date header
-    ok: bytes  # the head of a 200 with JSON, up to its length
-
-    def origin_of(self, connection: Connection, message: Message) -> Environ: ...
-    def is_https(self, connection: Connection, message: Message) -> bool: ...
-    def forget(self, connection: Connection) -> None: ...
-
-
 class Connection:
-    """From accept to close. There is a parser only while a request is partly there."""
+    """From accept to close."""
 
-    __slots__ = ('_greenlet', '_keeper', '_message', '_parser', '_waiting', '_watcher', 'deadline', 'idle_since', 'peer', 'socket')
+    __slots__ = (
+        '_forget', '_greenlet', '_has_waited', '_incoming', '_is_ending', '_message', '_phase', '_site', '_transport',
+        '_turn', '_watcher', 'deadline', 'idle_since')
 
-    def __init__(self, keeper: Keeper, client: Socket, peer: Any) -> None:
-        self._keeper = keeper
-        self._parser: Parser | None = None
-        self._waiting: deque[Message] = deque()
+    def __init__(self, site: Site, transport: Transport, forget: Callable[[Connection], None]) -> None:
+        self._site = site
+        self._transport = transport
+        self._forget = forget
+        self._incoming = Incoming(site)
+        self._phase = 0  # of what comes, when it was last given time
         self._message: Message | None = None
         self._greenlet: greenlet | None = None
-        self.socket = client
-        self.peer = peer
+        self._has_waited = False  # the call that is answered
+        self._turn: Any = None  # a timer, while others have theirs
+        self._is_ending = False  # the last answer is sent
         self.idle_since = time.monotonic()
-        self.deadline = self.idle_since + HEAD_TIMEOUT
-        self._watcher: Any = get_hub().loop.io(client.fileno(), 1)
-        self._resume()
-
-    def _resume(self) -> None:
-        """Read when something comes."""
+        self.deadline = self.idle_since + site.settings.head_timeout
+        self._watcher: Any = get_hub().loop.io(transport.socket.fileno(), 1)
         self._watcher.start(self._read)
 
     @property
     def is_idle(self) -> bool:
         """Between two requests."""
-        return self._greenlet is None and self._parser is None
+        return self._message is None and self._incoming.is_at_rest
 
     @property
-    def is_answering(self) -> bool:
-        return self._greenlet is not None
+    def is_new(self) -> bool:
+        """Nothing has come yet."""
+        return self._message is None and self._incoming.phase == 0
 
     @property
     def answering(self) -> Message | None:
@@ -108,243 +79,253 @@ class Connection:
         """The request that this very greenlet is answering."""
         return self._message if self._greenlet is getcurrent() else None
 
-    # In the hub
+    # In the hub: what comes
 
     def _read(self) -> bool:
         """Take what has come. Returns whether there may be more."""
-        try:
-            data = self.socket.recv(CHUNK)
-        except WAITS:
-            return False
-        except OSError:
-            data = b''
-        if data:
-            self._take(data)
-        else:
-            self.close()
+        data = self._transport.read()
+        if data and not self._is_ending:
+            self._incoming.add(data)
+            self._go_on()
+        elif data == b'':
+            self._end_of_client()
         return bool(data)
 
-    def _take(self, data: bytes) -> None:
-        parser, is_new = self._parser, self._parser is None
-        if parser is None:
-            parser = self._parser = Parser(self)
-        parser.feed(data)
-        if parser.is_at_rest:
-            self._drop_parser()
-        elif is_new and parser.is_in_head:
-            self.deadline = time.monotonic() + HEAD_TIMEOUT
-        if self._waiting and self._greenlet is None:
-            self._start()
-        elif self._parser and parser.awaits_continue and self._greenlet is None:
+    def _end_of_client(self) -> None:
+        """It sends nothing more; what it has sent is answered."""
+        settings, half = self._site.settings, self._incoming.half
+        if settings.access and half is not None:
+            settings.access(half, LEFT, 0, 0.0, self._site.client_of(self._transport, half))
+        self.close()
+
+    def _go_on(self) -> None:
+        """Answer what is there, one after the other, for as long as it is this connection's turn."""
+        if self._message is not None or self._is_ending:
+            return
+        message, end = self._incoming.next(), 0.0
+        while message is not None:
+            self._run(message)
+            if self._message is not None or self._is_ending:
+                return
+            if not self._incoming.has_more:
+                self._allow()
+                break
+            end = end or time.monotonic() + TURN
+            if time.monotonic() > end:
+                self._give_turn()
+                return
+            message = self._incoming.next()
+        self._listen()
+
+    def _run(self, message: Message) -> None:
+        """The call; if it has to wait, nothing is read meanwhile."""
+        self._message = message
+        self._has_waited = False
+        self._site.answered += 1
+        self._site.greenlets.run(self._serve)
+        if self._message is not None:
+            self._has_waited = True
+            self._watcher.stop()
+            self.deadline = self._site.clock.now + LOOK
+
+    def _give_turn(self) -> None:
+        """Go on when the hub has looked for what else there is: of its callbacks, many run before it looks."""
+        self._watcher.stop()
+        self._turn = get_hub().loop.timer(0.0)
+        self._turn.start(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn.close()
+        self._turn = None
+        self._go_on()
+
+    def _listen(self) -> None:
+        """Read when something comes."""
+        if not self._watcher.active:
+            self._watcher.start(self._read)
+        if self._incoming.phase != self._phase:
+            self._allow()
+        if self._incoming.awaits_continue:
+            self._incoming.is_continued()
             self._send_continue()
 
-    def _drop_parser(self) -> None:
-        if self._parser:
-            self._parser.drop()
-            self._parser = None
-
     def _send_continue(self) -> None:
-        assert self._parser
-        self._parser.is_continued()
         try:
-            self.socket.send(CONTINUE)
-        except OSError:
+            self._transport.write(CONTINUE)
+        except ClientLeft:
             self.close()
 
-    def _start(self) -> None:
-        """Answer the first that waits. If that has to wait in its turn, nothing is read until it is done."""
-        self.deadline = NEVER
-        self._greenlet = greenlets.new(self._serve)
-        greenlets.start(self._greenlet)
-        if self._greenlet is not None:
-            self._watcher.stop()
+    def _allow(self) -> None:
+        """Time for what comes next: a request, the rest of a head or of a body."""
+        settings, self._phase = self._site.settings, self._incoming.phase
+        self.idle_since = time.monotonic()
+        seconds = settings.head_timeout
+        if self._incoming.half is not None:
+            seconds = settings.body_timeout
+        elif self._incoming.is_at_rest:
+            seconds = settings.keep_alive
+        self.deadline = self.idle_since + seconds
+
+    # In the hub: the end
 
     def expire(self) -> None:
         """Its time is over: an idle connection is closed, a request that does not arrive is refused."""
-        if self._greenlet is not None:
-            self.deadline = NEVER  # it was for a request that waits for this one's answer
-        elif self._parser is None:
+        if self._message is not None:
+            self._look_for_client()
+        elif self._is_ending or self._incoming.is_at_rest:
             self.close()
-        else:
-            self._parser.refuse(Refusal(408, 'the request took too long'))
-            self._start()
+        elif self._turn is None:
+            self._incoming.refuse(Refusal(408, 'the request took too long'))
+            self._go_on()
+
+    def _look_for_client(self) -> None:
+        """A handler that streams may not see for long that nobody takes it."""
+        self.deadline = self._site.clock.now + LOOK
+        if self._message is not None and self._message.is_answered and self._transport.has_failed():
+            self.cut(ClientLeft())
 
     def cut(self, error: BaseException) -> None:
-        """Raise in what is being answered."""
-        if self._greenlet is not None:
-            get_hub().loop.run_callback(self._greenlet.throw, error)
+        """Raise in what is being answered, as soon as the hub has its turn; else close."""
+        get_hub().loop.run_callback(self._cut, self._message, error)
+
+    def _cut(self, message: Message | None, error: BaseException) -> None:
+        if message is not self._message:
+            return
+        if self._greenlet is None:
+            self.close()
+        else:
+            self._greenlet.throw(error)
 
     def close_idle(self) -> None:
-        """A request whose last bytes have come meanwhile is answered first."""
+        """A request whose last bytes have come meanwhile is answered first; half a body is waited for."""
         for _ in range(LAST_READS):
-            if self._greenlet is not None:
-                return
-            if not self._read():
+            if not self._may_close() or not self._read():
                 break
-        self.close()
+        if self._may_close() and self._incoming.half is None:
+            self.close()
+
+    def _may_close(self) -> bool:
+        return self._message is None and not self._is_ending and not self._incoming.has_more
 
     def close(self) -> None:
-        self._drop_parser()
-        self._waiting.clear()
+        self._is_ending = True
+        self._incoming.drop()
         self._watcher.close()
-        self.socket.close()
-        self._keeper.forget(self)
+        if self._turn is not None:
+            self._turn.close()
+        self._transport.close()
+        self._forget(self)
 
-    # What the parser tells
-
-    def begun(self, message: Message) -> None:
-        """A head is whole; a handler that reads the body itself is called now."""
-        action = message.action = self._keeper.app.routes.get(message.path)
-        message.limit = self._keeper.settings.max_body
-        self.deadline = self._keeper.now + BODY_TIMEOUT
-        if action is None:
-            message.is_kept = False
-        elif action.raw_environ:
-            message.limit = action.max_body or message.limit
-            self._waiting.append(message)
-
-    def ended(self, message: Message) -> None:
-        if message.action is None or not message.action.raw_environ:
-            self._waiting.append(message)
+    def _end(self) -> None:
+        """Closing with something unread would reset the connection, and might take the answer from the client."""
+        self._is_ending = True
+        self._incoming.drop()
+        self.deadline = time.monotonic() + self._site.settings.linger_timeout
+        try:
+            self._transport.end_sending()
+        except OSError:
+            self.close()
+        else:
+            if not self._watcher.active:
+                self._watcher.start(self._read)
 
     # In the greenlet
 
     def _serve(self) -> None:
         """One request: the next one has a greenlet of its own."""
+        self._greenlet = getcurrent()
+        message = self._message
+        assert message is not None
         try:
-            is_kept = self._answer_first()
+            answer = self._answer_logged if self._site.settings.access else self._answer
+            keep = answer(message)[2]
         except ClientLeft:
-            is_kept = False
+            self.close()
         except BaseException:
             log.exception('A connection failed:')
-            is_kept = False
-        self._greenlet = self._message = None
-        if not is_kept:
             self.close()
-        elif self._waiting:
-            self._start()
         else:
-            self._rest()
+            self._after(keep)
+        self._greenlet = self._message = None
 
-    def _rest(self) -> None:
-        self.idle_since = time.monotonic()
-        self.deadline = self.idle_since + (HEAD_TIMEOUT if self._parser else self._keeper.settings.keep_alive)
-        self._resume()
-        if self._parser and self._parser.awaits_continue:
-            self._send_continue()
+    def _after(self, keep: bool) -> None:
+        if not keep or self._incoming.is_over:
+            self._end()
+        elif self._has_waited:
+            self._allow()
+            get_hub().loop.run_callback(self._go_on)
 
-    def _answer_first(self) -> bool:
-        """Returns whether the connection is to be kept."""
-        keeper = self._keeper
-        self._message = message = self._waiting.popleft()
-        keeper.answered += 1
-        keep = message.keep_alive and not keeper.is_stopping
-        keep = self._answer_logged(message, keep) if keeper.settings.access else self._answer(message, keep)[2]
-        if message.may_go_on:
-            self._linger()
-        return keep and (bool(self._waiting) or not (self._parser and self._parser.is_over))
+    def _answer_logged(self, message: Message) -> tuple[int, int, bool]:
+        access, started = self._site.settings.access, time.perf_counter()
+        client = self._site.client_of(self._transport, message)
+        assert access
+        try:
+            status, size, keep = self._answer(message)
+        except ClientLeft:
+            access(message, LEFT, message.sent, time.perf_counter() - started, client)
+            raise
+        access(message, status, size, time.perf_counter() - started, client)
+        return status, size, keep
 
-    def _answer_logged(self, message: Message, keep: bool) -> bool:
-        settings, started = self._keeper.settings, time.perf_counter()
-        status, size, keep = self._answer(message, keep)
-        assert settings.access
-        settings.access(message, status, size, time.perf_counter() - started, client_of(message, address_of(self.peer), settings.trusted))
-        return keep
-
-    def _answer(self, message: Message, keep: bool) -> tuple[int, int, bool]:
+    def _answer(self, message: Message) -> tuple[int, int, bool]:
         """Status, bytes of the body, and whether the connection may be kept."""
-        action = message.action
+        action, site = message.action, self._site
         if message.refusal:
-            keep = False
-            status, body = encode(message.path, message.refusal.status, {'error': status_line(message.refusal.status)})
+            refused = message.refusal.status
+            status, body = encode(message.path, refused, {'error': status_line(refused)})
         elif action is not None and (action.raw_environ or action.raw_response):
-            return Responder(self, message, action, keep).run()
+            return Responder(self, message, action, message.keep_alive and not site.is_stopping).run()
         else:
             why_foreign = '' if message.origin is None else self._why_foreign(message, message.origin)
             content = b''.join(message.body)
-            status, body = reply(self._keeper.app.routes, message.method, message.path, content, why_foreign)
-        keep = keep and not self._keeper.is_stopping
+            status, body = reply(action, message.method, message.path, content, why_foreign, self.give_way)
+        keep = message.keep_alive and not site.is_stopping
         if status == 200 and keep and message.version == '1.1':  # so it was a POST
-            self.send(b'%b%d\r\n\r\n%b' % (self._keeper.ok, len(body), body))
+            data = site.clock.head_of_ok(len(body)) + body
         else:
-            self.send(self._head(message, status, body, keep) + (b'' if message.method == 'HEAD' else body))
+            data = self._head(message, status, body, keep) + (b'' if message.method == 'HEAD' else body)
+        self._transport.send(data, site.settings.send_timeout)
         return status, len(body), keep
 
-    def _why_foreign(self, message: Message, origin: bytes) -> str:
-        host = next((value for name, value in message.headers if name.lower() == b'host'), b'')
-        is_https = self._keeper.is_https(self, message)
-        return foreign(origin.decode('latin-1'), host.decode('latin-1').strip(' \t'), is_https)
-
     def _head(self, message: Message, status: int, body: bytes, keep: bool) -> bytes:
-        headers = headers_of(status, body)
-        if not keep or message.version != '1.1':
-            headers.append(('Connection', 'keep-alive' if keep else 'close'))
-        lines = ''.join(f'{name}: {value}\r\n' for name, value in headers)
-        return f'HTTP/1.1 {status_line(status)}\r\n{lines}'.encode() + b'Date: %b\r\n\r\n' % self._keeper.date
+        connection = connection_of(keep, message.version)
+        framing = length_for(status, len(body))
+        date = self._site.clock.date
+        return head(status_line(status), headers_of(status, body), date, connection=connection, framing=framing)
 
-    def _linger(self) -> None:
-        """Closing with something unread would reset the connection, and might take the answer from the client."""
-        end = time.monotonic() + LINGER_TIMEOUT
-        try:
-            self._end_sending()
-            while (left := end - time.monotonic()) > 0 and self._receive(left):
-                pass
-        except (OSError, ClientLeft):
-            pass
-
-    def _end_sending(self) -> None:
-        self.socket.shutdown(socket.SHUT_WR)
+    def _why_foreign(self, message: Message, origin: bytes) -> str:
+        host = message.host.decode('latin-1')
+        return foreign(origin.decode('latin-1'), host, self._site.is_https(self._transport, message))
 
     # For raw handlers
 
-    def date(self) -> bytes:
-        return self._keeper.date
+    def give_way(self) -> None:
+        gevent.sleep(SHORTEST)
+
+    def date(self) -> str:
+        return self._site.clock.date
 
     @property
     def is_stopping(self) -> bool:
-        return self._keeper.is_stopping
+        return self._site.is_stopping
 
     def origin(self, message: Message) -> Environ:
-        return self._keeper.origin_of(self, message)
+        return self._site.origin_of(self._transport, message)
 
     def send(self, data: bytes) -> None:
         """All of it. Raises ClientLeft."""
-        try:
-            sent = self.socket.send(data)
-        except WAITS:
-            sent = 0
-        except OSError:
-            raise ClientLeft from None
-        if sent < len(data):
-            self._send_rest(memoryview(data)[sent:])
-
-    def _send_rest(self, rest: memoryview) -> None:
-        while rest:
-            try:
-                wait_write(self.socket.fileno(), SEND_TIMEOUT, ClientLeft())
-                rest = rest[self.socket.send(rest):]
-            except WAITS:
-                continue
-            except OSError:
-                raise ClientLeft from None
+        self._transport.send(data, self._site.settings.send_timeout)
 
     def receive_body(self, message: Message, started: float) -> None:
         """Take in more of a body that a handler reads as it comes. Raises ClientLeft, also for one that is too slow."""
-        if message.awaits_continue:
-            message.expects_continue = False
-            self.send(CONTINUE)
-        left = started + BODY_TIMEOUT + message.length / SLOWEST - time.monotonic()
-        data = self._receive(left) if left > 0 else b''
-        if not data:
-            raise ClientLeft
-        self._take(data)
-
-    def _receive(self, seconds: float) -> bytes:
-        """What comes next; b'' at the end. Raises ClientLeft after so many seconds."""
-        while True:
-            try:
-                return self.socket.recv(CHUNK)
-            except WAITS:
-                wait_read(self.socket.fileno(), seconds, ClientLeft())
-            except OSError:
-                raise ClientLeft from None
+        settings = self._site.settings
+        if not self._incoming.has_bytes:
+            if message.awaits_continue:
+                message.expects_continue = False
+                self.send(CONTINUE)
+            left = started + settings.body_timeout + message.length / settings.slowest - time.monotonic()
+            data = self._transport.receive(left)
+            if not data:
+                raise ClientLeft
+            self._incoming.add(data)
+        self._incoming.parse()

@@ -46,8 +46,9 @@ class Parser:
     Once bytes are refused, what follows them is dropped.
     """
 
-    __slots__ = ('_body', '_fed', '_headers', '_length', '_message', '_overhead', '_owner', '_parser', '_size', '_url',
-                 'is_in_body', 'is_in_head', 'is_over', 'on_body', 'on_url')
+    __slots__ = (
+        '_body', '_fed', '_headers', '_length', '_message', '_overhead', '_owner', '_parser', '_recent', '_size',
+        '_url', 'is_in_body', 'is_in_head', 'is_over', 'on_body', 'on_url')
 
     def __init__(self, owner: Owner) -> None:
         self._owner: Owner | None = owner
@@ -59,6 +60,7 @@ class Parser:
         self._url: list[bytes] = []
         self._body: list[bytes] = []
         self._fed = 0  # bytes in this feed
+        self._recent: list[bytes] = []  # feeds in which the head is
         self._size = 0  # bytes of this head in the feeds before
         self._overhead = 0  # bytes of this body that frame it, beyond what chunks need
         self._length = 0  # the Content-Length
@@ -71,9 +73,18 @@ class Parser:
         """Whether nothing is there of a request that is to come."""
         return not (self.is_in_head or self.is_in_body or self.is_over)
 
+    @property
+    def message(self) -> Message:
+        """The request that comes, or came last."""
+        return self._message
+
     def drop(self) -> None:
-        """Hold nothing more, and take nothing. It and httptools hold each other: without this, only the search for garbage ends them."""
+        """Hold nothing more, and take nothing.
+
+        It and httptools hold each other: without this, only the search for garbage ends them.
+        """
         self.is_over = True
+        self._recent = []
         self._parser = self._owner = None
 
     @property
@@ -96,6 +107,7 @@ class Parser:
             return
         before = self._message if self.is_in_body else None
         self._fed = len(data)
+        self._remember(data)
         try:
             self._parser.feed_data(data)
             if self.is_in_head:
@@ -114,8 +126,13 @@ class Parser:
             if not self.is_over:  # else it is what follows the last request
                 self.refuse(Refusal(400, str(error)))
 
+    def _remember(self, data: bytes) -> None:
+        if not self.is_in_head:
+            self._recent = []
+        self._recent.append(data)
+
     def _read_on(self, data: bytes) -> None:
-        """httptools leaves off where another protocol is offered. None is changed to: the body still belongs to the request, which is the last."""
+        """httptools leaves off where another protocol is offered: none is taken, the body is of this last request."""
         if self.is_over:  # nor after CONNECT, which has no body
             return
         message, self._parser = self._message, HttpRequestParser(Rest(self))
@@ -131,6 +148,13 @@ class Parser:
             raise Refusal(414, 'the request line is too long')
         if self._size > REQUEST_LINE + HEADERS + SLACK:
             raise Refusal(431 if self._url else 414, 'the head is too large')
+
+    def _check_protocol(self, message: Message) -> None:
+        """httptools takes RTSP and ICE too, and does not tell. Raises Refusal."""
+        recent = b''.join(self._recent)
+        del self._recent[:-1]
+        if f'{message.method} {message.target} HTTP/{message.version}\r\n'.encode() not in recent:
+            raise Refusal(400, 'this is not HTTP')
 
     def _check_overhead(self) -> None:
         """The same for what frames a chunked body: extensions and trailers."""
@@ -184,6 +208,7 @@ class Parser:
         self._url.clear()
         is_last = message.method == 'CONNECT'  # it has no body, and what follows is another protocol's
         message.keep_alive = self._parser.should_keep_alive() and not is_last
+        self._check_protocol(message)
         message.path = path_of(message.method, message.target, message.version)
         length = self._length = check_headers(message)
         if message.offers_upgrade:
@@ -247,7 +272,8 @@ def check_headers(message: Message) -> int:
         if lower in CHECKED:
             if lower == b'host':
                 hosts += 1
-                _check_host(value)
+                message.host = value.strip(b' \t')
+                _check_host(message.host)
             elif lower == b'content-length':
                 length = _length(value)
             else:
@@ -267,7 +293,7 @@ def check_size(message: Message) -> None:
 
 @lru_cache(maxsize=256)
 def _check_host(value: bytes) -> None:
-    if not HOST.fullmatch(value.strip(b' \t')):
+    if not HOST.fullmatch(value):
         raise Refusal(400, 'Host is no host')
 
 

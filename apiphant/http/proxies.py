@@ -1,10 +1,12 @@
-"""The access log: one line for each request that was answered. And who the client is, behind proxies that are trusted."""
+"""Who the client is, behind proxies that are trusted."""
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from typing import Any
 
 from .message import Message
+
+MAPPED = '::ffff:'
 
 
 class Everybody(Container[str]):
@@ -21,11 +23,16 @@ def trusted_peers(names: str) -> Container[str]:
 
 def address_of(peer: Any) -> str:
     """'' for a client on a unix socket."""
-    return peer[0] if isinstance(peer, tuple) else ''
+    return plain(peer[0]) if isinstance(peer, tuple) else ''
+
+
+def plain(address: str) -> str:
+    """An IPv4 address as such, where a socket that takes both kinds says ::ffff:1.2.3.4."""
+    return address[len(MAPPED):] if address.startswith(MAPPED) and '.' in address else address
 
 
 def client_of(message: Message, peer: str, trusted: Container[str]) -> str:
-    """The nearest address that is not a trusted proxy's: X-Forwarded-For is read from its end, and only as far as it can be believed."""
+    """The nearest that is no trusted proxy's: X-Forwarded-For is read from its end, as far as it is believed."""
     hops = [peer, *reversed(_forwarded(message.headers))]
     return next((hop for hop in hops if hop not in trusted), hops[-1])
 
@@ -37,4 +44,7 @@ def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
 
 def is_https(message: Message, peer: str, trusted: Container[str]) -> bool:
     """Whether a trusted proxy says that its client came by HTTPS."""
-    return peer in trusted and any(name.lower() == b'x-forwarded-proto' and value.strip().lower() == b'https' for name, value in message.headers)
+    if peer not in trusted:
+        return False
+    said = [value for name, value in message.headers if name.lower() == b'x-forwarded-proto']
+    return any(value.strip().lower() == b'https' for value in said)

@@ -17,9 +17,12 @@ from ..api.actions import Action
 from ..api.answer import INTERNAL_ERROR, encode, headers_of
 from ..api.application import ClientLeft, Environ, answer_raw
 from ..validation import ApiError, status_line
+from .heads import CHUNKED, WITHOUT_BODY, connection_of, head, length_for
 from .message import Message
 
-HOP_BY_HOP = frozenset(('connection', 'keep-alive', 'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'))
+HOP_BY_HOP = frozenset((
+    'connection', 'keep-alive', 'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding',
+    'upgrade'))
 STATUS = re.compile(r'[2-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?')
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 VALUE = re.compile(r'[\t\x20-\x7e\x80-\xff]*')
@@ -38,16 +41,50 @@ class Client(Protocol):
 
     def send(self, data: bytes) -> None: ...
 
+    def give_way(self) -> None:
+        """To whatever else is to be done."""
+
     def receive_body(self, message: Message, started: float) -> None: ...
 
-    def date(self) -> bytes: ...
+    def date(self) -> str: ...
+
+
+class Call:
+    """The connection as a raw handler has it: as long as its call lasts, and one greenlet at a time."""
+
+    def __init__(self, client: Client) -> None:
+        self._client: Client | None = client
+        self.is_busy = False
+
+    def end(self) -> None:
+        """What is left of the handler can take and send nothing more. Raises ClientLeft if it is just doing so."""
+        self._client = None
+        if self.is_busy:
+            raise ClientLeft
+
+    def send(self, data: bytes) -> None:
+        self._alone(lambda client: client.send(data))
+
+    def receive_body(self, message: Message, started: float) -> None:
+        self._alone(lambda client: client.receive_body(message, started))
+
+    def _alone(self, work: Callable[[Client], None]) -> None:
+        if self._client is None:
+            raise ClientLeft
+        if self.is_busy:
+            raise RuntimeError('another greenlet of this call is reading or writing')
+        self.is_busy = True
+        try:
+            work(self._client)
+        finally:
+            self.is_busy = False
 
 
 class Input:
     """`wsgi.input`: takes the body from the connection as it is read, and holds no more of it than a read asked for."""
 
-    def __init__(self, client: Client, message: Message) -> None:
-        self._client = client
+    def __init__(self, call: Call, message: Message) -> None:
+        self._call = call
         self._message = message
         self._started = time.monotonic()
         self._buffer = bytearray()
@@ -58,7 +95,7 @@ class Input:
         while not message.body and not message.is_complete:
             if message.refusal:
                 raise ApiError(message.refusal.status)
-            self._client.receive_body(message, self._started)
+            self._call.receive_body(message, self._started)
         for part in message.body:
             self._buffer += part
         found = bool(message.body)
@@ -100,7 +137,7 @@ class Input:
             yield line
 
 
-def environ_of(client: Client, message: Message) -> Environ:
+def environ_of(client: Client, call: Call, message: Message) -> Environ:
     """As PEP 3333 has it. Header names with an underscore are dropped: they would pass for those with a hyphen."""
     environ: Environ = {
         'REQUEST_METHOD': message.method,
@@ -110,7 +147,7 @@ def environ_of(client: Client, message: Message) -> Environ:
         'QUERY_STRING': message.target.partition('?')[2],
         'SERVER_PROTOCOL': f'HTTP/{message.version}',
         'wsgi.version': (1, 0),
-        'wsgi.input': Input(client, message),
+        'wsgi.input': Input(call, message),
         'wsgi.input_terminated': True,
         'wsgi.errors': sys.stderr,
         'wsgi.file_wrapper': FileWrapper,
@@ -137,41 +174,46 @@ class Responder:
     def __init__(self, client: Client, message: Message, action: Action, keep: bool) -> None:
         self.keep = keep
         self.status = 0
-        self.size = 0  # bytes of the body sent
         self._client = client
+        self._call = Call(client)
         self._message = message
         self._action = action
         self._line = ''
         self._headers: list[tuple[str, str]] = []
-        self._is_head_sent = False
         self._length: int | None = None  # of the body, where it is known
         self._is_chunked = False
 
     def run(self) -> tuple[int, int, bool]:
         """Status, bytes of the body, and whether the connection may be kept. Raises ClientLeft."""
-        environ = environ_of(self._client, self._message)
-        result: Any = answer_raw(self._action, self._message.path, environ, self.start_response)
+        environ = environ_of(self._client, self._call, self._message)
+        result: Any = answer_raw(self._action, self._message.path, environ, self.start_response, self._client.give_way)
         try:
             self._send_all(result)
         except ClientLeft:
             raise
+        except ApiError as error:
+            self._refuse(error)
         except BaseException:
             self._fail()
         finally:
             self._close(result)
+            self._call.end()
         self.keep = self.keep and self._message.is_complete
-        return self.status, self.size, self.keep
+        return self.status, self._message.sent, self.keep
 
-    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None,
+    ) -> Callable[[bytes], None]:
         """PEP 3333's. Raises ValueError for what cannot be sent, AssertionError if it was called before."""
-        if exc_info and self._is_head_sent:
+        if exc_info and self._message.is_answered:
             raise exc_info[1].with_traceback(exc_info[2])
         if self._line and not exc_info:
             raise AssertionError('start_response was called already')
         self._check(status, headers)
         self._line = status
         self._headers = [(name, value) for name, value in headers if name.lower() not in HOP_BY_HOP]
-        self.keep = self.keep and not any(name.lower() == 'connection' and value.lower() == 'close' for name, value in headers)
+        if any(name.lower() == 'connection' and value.lower() == 'close' for name, value in headers):
+            self.keep = False
         return self.write
 
     def _check(self, status: str, headers: list[tuple[str, str]]) -> None:
@@ -191,63 +233,88 @@ class Responder:
             raise AssertionError('start_response was not called')
         if not isinstance(data, bytes):
             raise TypeError(f'a body is made of bytes, not of {type(data).__name__}')
-        head = b'' if self._is_head_sent else self._head()
+        head = b'' if self._message.is_answered else self._head()
         part = self._part(data)
         if head or part:
-            self._client.send(head + part)
+            self._call.send(head + part)
 
     def _part(self, data: bytes) -> bytes:
         """The bytes of the body as they go over the wire."""
-        if self._message.method == 'HEAD' or not self._may_have_body:
+        message = self._message
+        if message.method == 'HEAD' or not self._may_have_body:
             return b''
-        if self._length is not None and self.size + len(data) > self._length:
-            log.error('%s sent more than its Content-Length', self._message.path)
-            data = data[:self._length - self.size]
-        self.size += len(data)
+        if self._length is not None and message.sent + len(data) > self._length:
+            log.error('%s sent more than its Content-Length', message.path)
+            data = data[:self._length - message.sent]
+        message.sent += len(data)
         return b'%x\r\n%b\r\n' % (len(data), data) if self._is_chunked and data else data
 
     @property
     def _may_have_body(self) -> bool:
-        return self.status >= 200 and self.status not in (204, 304)
+        return self.status not in WITHOUT_BODY
 
     def _head(self) -> bytes:
-        self._is_head_sent = True
+        message = self._message
+        message.is_answered = True
+        message.expects_continue = False
         self.status = int(self._line[:3])
-        headers = [f'{name}: {value}' for name, value in self._headers]
-        names = {name.lower() for name, _ in self._headers}
-        if self._length is None and self._may_have_body:
-            self._is_chunked = self._message.version == '1.1' and self._message.method != 'HEAD'
-            self.keep = self.keep and (self._is_chunked or self._message.method == 'HEAD')
-            headers += ['Transfer-Encoding: chunked'] if self._is_chunked else []
-        elif self._length is not None and 'content-length' not in names and self._may_have_body:
-            headers.append(f'Content-Length: {self._length}')
-        # A body that is still to come would be taken for the next request, and only its end says whether there may be one.
-        self.keep = self.keep and self._message.is_complete and self._message.keep_alive and not self._client.is_stopping
-        headers += [] if self.keep and self._message.version == '1.1' else [f'Connection: {"keep-alive" if self.keep else "close"}']
-        date = b'' if 'date' in names else b'Date: ' + self._client.date() + b'\r\n'
-        return '\r\n'.join([f'HTTP/1.1 {self._line}', *headers, '']).encode('latin-1') + date + b'\r\n'
+        framing = self._framing()
+        # A body that is still to come would be taken for the next request; only its end says whether there may be one.
+        self.keep = self.keep and message.is_complete and message.keep_alive and not self._client.is_stopping
+        connection = connection_of(self.keep, message.version)
+        return head(self._line, self._headers, self._client.date(), connection=connection, framing=framing)
+
+    def _framing(self) -> str:
+        """How the end of the body is said; where it cannot be, by closing."""
+        if not self._may_have_body:
+            return length_for(self.status, 0)
+        if self._length is not None:
+            return length_for(self.status, self._length)
+        if self._message.method == 'HEAD':
+            return ''
+        self._is_chunked = self._message.version == '1.1'
+        self.keep = self.keep and self._is_chunked
+        return CHUNKED if self._is_chunked else ''
 
     def _send_all(self, result: Iterable[bytes]) -> None:
-        if self._line and self._length is None and not self._is_head_sent and isinstance(result, list | tuple):
+        message = self._message
+        if self._line and self._length is None and not message.is_answered and isinstance(result, list | tuple):
             self._length = sum(map(len, result))
         for data in result:
             if data:
                 self.write(data)
-        if not self._is_head_sent:
+        if not message.is_answered:
             self.write(b'')
         if self._is_chunked:
-            self._client.send(b'0\r\n\r\n')
-        elif self._length is not None and self.size < self._length and self._message.method != 'HEAD' and self._may_have_body:
-            log.error('%s sent less than its Content-Length', self._message.path)
+            self._call.send(b'0\r\n\r\n')
+        elif self._is_short():
+            log.error('%s sent less than its Content-Length', message.path)
             self.keep = False
+
+    def _is_short(self) -> bool:
+        """Less was sent than was said."""
+        if self._length is None or self._message.method == 'HEAD' or not self._may_have_body:
+            return False
+        return self._message.sent < self._length
+
+    def _refuse(self, error: ApiError) -> None:
+        """By a generator, before anything was sent; later it is a failure like others."""
+        if self._message.is_answered:
+            self._fail()
+        else:
+            self._answer(error.status, {'error': error.error})
 
     def _fail(self) -> None:
         """While the body was made. Once the head is sent, a cut connection is the only way to say so."""
         log.exception('%s %s failed:', self._message.method, self._message.path)
-        if self._is_head_sent:
+        if self._message.is_answered:
             raise ClientLeft from None
+        self._answer(500, INTERNAL_ERROR)
+
+    def _answer(self, status: int, content: Any) -> None:
+        """In place of what the handler began."""
         self._line, self._length = '', None
-        status, body = encode(self._message.path, 500, INTERNAL_ERROR)
+        status, body = encode(self._message.path, status, content)
         self.start_response(status_line(status), headers_of(status, body))
         self._send_all([body])
 

@@ -1,4 +1,4 @@
-"""The template of `apiphant new`: the folder tests/myproduct of a checkout, which the wheel holds as apiphant/myproduct.
+"""The template of `apiphant new`: tests/myproduct in a checkout, apiphant/new/myproduct in the wheel.
 
 setup.py imports this module as well, so it imports nothing but the standard library.
 """
@@ -21,9 +21,13 @@ def find() -> Path:
 
 def files(folder: Path) -> list[Path]:
     """The files of the template in the folder, relative to it and sorted."""
-    found = (path.relative_to(folder) for path in folder.rglob('*') if path.is_file())
-    return sorted(path for path in found if _belongs(path))
+    paths = (path.relative_to(folder) for path in folder.rglob('*') if path.is_file())
+    return sorted(filter(_belongs, paths))
 
 
 def _belongs(path: Path) -> bool:
-    return path.as_posix() not in FIXTURES and not any(fnmatch(part, pattern) for part in path.parts for pattern in PASSING)
+    return path.as_posix() not in FIXTURES and not any(map(_is_passing, path.parts))
+
+
+def _is_passing(name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in PASSING)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..address import DEFAULT
-from ..api import product
 from ..api.actions import raw_environ, raw_response
 from ..api.application import Application
+from ..api.product import find as find_product
 from ..api.routing import load_product
 
 if TYPE_CHECKING:
@@ -26,15 +26,15 @@ def application(path: str | Path) -> Application:
 
     Raises ProductError, BrokenProduct.
     """
-    return Application(load_product(product.find(path)))
+    return Application(load_product(find_product(path)))
 
 
 def serve(path: str | Path, listen: str | Address = DEFAULT, **given: Any) -> None:
     """Serve the product in the folder `path` on an address until SIGTERM or SIGINT, then leave with SystemExit.
 
-    Options are those of the command `apiphant`: `workers=2`, `access_log='-'`; from APIPHANT_* where they are not given.
-    The worker processes patch themselves, and import the product after that; this process should not be patched.
+    Options are those of the command `apiphant`: `workers=2`, `access_log='-'`. Those not given come from APIPHANT_*.
+    The worker processes patch themselves, and import the product after that. This process should not be patched.
     Raises ProductError, AddressError, BadOption, and RuntimeError in a process that is patched.
     """
-    from .start import serve as start  # noqa: PLC0415  # gunicorn and argparse take 60 ms, for which no handler need wait
+    from .start import serve as start  # noqa: PLC0415  # gunicorn takes 60 ms, which a handler's import must not
     start(path, listen, **given)

@@ -17,14 +17,13 @@ from typing import Any
 from gunicorn.arbiter import Arbiter as GunicornArbiter
 from gunicorn.errors import HaltServer
 
+from .. import address
 from ..threads import QUICK
 from .trial import try_import
 
 FOREVER = 3600.0  # seconds
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 BOARD = 4096  # workers at a time, and then some
-
-IRRELEVANT = {signal.SIGCHLD, signal.SIGHUP, GunicornArbiter.WAKEUP_REQUEST}  # to a master that becomes another program
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +34,15 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     _is_to_become = False
     _is_told_to_stop = False  # what takes long is left then
 
+    def __init__(self, service: Any) -> None:
+        self._unheard: list[int] = []  # signals that came and that nobody has looked at yet
+        super().__init__(service)
+
     def init_signals(self) -> None:
         super().init_signals()
         if self.pidfile:
-            self.pidfile.pid = self.pid  # gunicorn leaves a file alone that names this process already, and then does not remove it
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())  # those that came while one program became another
+            self.pidfile.pid = self.pid  # gunicorn would not remove a file that named this process before
+        _let_signals_in()  # those too that came while one program became another
 
     def reload(self) -> None:
         if self.app.program.has_moved:
@@ -59,10 +62,18 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
 
     def signal(self, sig: int, frame: FrameType | None) -> None:
         self._is_told_to_stop |= sig in STOPS
+        self._unheard.append(sig)
         super().signal(sig, frame)
 
+    def wait_for_signals(self, timeout: float | None = 1.0) -> list[int]:
+        heard: list[int] = super().wait_for_signals(timeout)
+        for number in heard:
+            if number in self._unheard:
+                self._unheard.remove(number)
+        return heard
+
     def _try_to_become(self) -> None:
-        """The program of the place that the command leads to now, if it can serve."""
+        """Become the program that the command leads to now, if that can serve."""
         self._is_to_become = False
         program = self.app.program
         place = program.place
@@ -76,25 +87,20 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         try:
             self._become()
         except OSError as error:
-            self._is_to_become = False
             log.error('The new program cannot be run: %s', error)
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+            _let_signals_in()
 
     def _become(self) -> None:
-        """Unless this one was told something meanwhile, which it does before that."""
-        told = [self.SIG_QUEUE.get_nowait() for _ in range(self.SIG_QUEUE.qsize())]
-        try:
-            if {*told} <= IRRELEVANT:
-                log.info('Becoming the new program, %s', self.app.program.command[0])
-                self.app.program.become(self.LISTENERS[0].fileno(), {*self.WORKERS, *self.app.former})
-        finally:
+        """Become the new program now, or after what this one was told meanwhile. Raises OSError."""
+        if {*self._unheard} - {signal.SIGHUP}:
             self._is_to_become = True
-            for number in told:
-                self.SIG_QUEUE.put_nowait(number)
+            return
+        log.info('Becoming the new program, %s', self.app.program.command[0])
+        self.app.program.become(self.LISTENERS[0].fileno(), {*self.WORKERS, *self.app.former_workers})
 
     def _can_import(self) -> bool:
-        """Try it in a process of its own, which is ended if it takes longer than a worker may."""
+        """Try to import the product in a process of its own. That is killed if it takes longer than a worker may."""
         pid = os.fork()
         if not pid:
             try_import(self.app.product, self.pid, self.LISTENERS)
@@ -109,24 +115,29 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         return False
 
     def manage_workers(self) -> None:
-        """The old ones are told to stop when all new ones serve. Called when all signals that came have been heard."""
+        """Tell the old ones to stop when all new ones serve. gunicorn calls this after it has looked at the signals."""
         if self._is_to_become:
             self._try_to_become()
-        end = time.monotonic() + (self.timeout or FOREVER)
-        while len(self.WORKERS) > self.num_workers and not self._newest_serve() and not self._is_told_to_stop and time.monotonic() < end:
-            self.reap_workers()
-            time.sleep(0.02)
+        self._wait_for_the_newest()
         super().manage_workers()
         if self._newest_serve():
-            self.app.former.stop(self.cfg.graceful_timeout)
-        self.app.former.reap()
+            self.app.former_workers.stop(self.cfg.graceful_timeout)
+        self.app.former_workers.reap()
+
+    def _wait_for_the_newest(self) -> None:
+        end = time.monotonic() + (self.timeout or FOREVER)
+        while len(self.WORKERS) > self.num_workers and not self._newest_serve():
+            if self._is_told_to_stop or time.monotonic() > end:
+                return
+            self.reap_workers()
+            time.sleep(0.02)
 
     def _newest_serve(self) -> bool:
         newest = sorted(worker.age for worker in self.WORKERS.values())[-self.num_workers:]
         return len(newest) == self.num_workers and all(map(self.app.serves, newest))
 
     def spawn_worker(self) -> int:
-        """Signals wait while there is nobody in the new process to take them."""
+        """Signals wait until the new process has handlers for them."""
         self.app.note(self.worker_age + 1, False)
         signal.pthread_sigmask(signal.SIG_BLOCK, self.SIGNALS)
         master = os.getpid()
@@ -141,24 +152,37 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
 
     def stop(self, graceful: bool = True) -> None:
-        self.app.former.stop(self.cfg.graceful_timeout if graceful else QUICK)
+        self.app.former_workers.stop(self.cfg.graceful_timeout if graceful else QUICK)
         self._stop(graceful)
-        while self.app.former:
+        while self.app.former_workers:
             self.reap_workers()
-            self.app.former.reap()
+            self.app.former_workers.reap()
             time.sleep(0.02)
 
     def _stop(self, graceful: bool) -> None:
-        """To the end, also when a worker that could not start is found on the way, or the file of a unix socket is gone or another's."""
+        """Go on to the end, also if a worker could not start."""
+        self._close_listeners()
         while True:
             try:
                 return super().stop(graceful)  # type: ignore[no-any-return]
             except HaltServer:
                 continue
-            except OSError:
-                self.LISTENERS: list[Any] = []
+
+    def _close_listeners(self) -> None:
+        """And remove the file of a unix socket that is ours. One whose descriptor was inherited is not."""
+        names = [listener.getsockname() for listener in self.LISTENERS]
+        for listener in self.LISTENERS:
+            listener.close()
+        self.LISTENERS: list[Any] = []
+        if self.app.options['fd'] is None:
+            for name in names:
+                address.remove(name)
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         if exit_status:
             self.log.error_log.setLevel(logging.CRITICAL)  # the worker has said why
         super().halt(None, 1 if exit_status else 0)
+
+
+def _let_signals_in() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())

@@ -1,6 +1,7 @@
 """The service that gunicorn keeps workers of: a product, our options, and the descriptor to listen on."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from mmap import mmap
 from typing import Any
 
@@ -9,24 +10,26 @@ from gunicorn.app.base import BaseApplication
 from ..api.application import Application
 from ..api.product import Product
 from ..api.routing import load_product
+from . import temporary
 from .gunicorn_log import Logger
 from .master import BOARD, Arbiter
 from .options import OPTIONS, BadOption
-from .takeover import Former, Program
+from .takeover import FormerWorkers, Program
 from .worker import Worker
 
 
 class Service(BaseApplication):  # type: ignore[misc]
     """A product for gunicorn, with our options and the descriptor to listen on."""
 
-    def __init__(self, found: Product, descriptor: int, options: dict[str, Any], former: Former) -> None:
-        self.product = found
+    def __init__(
+            self, product: Product, descriptor: int, options: Mapping[str, Any], former_workers: FormerWorkers) -> None:
+        self.product = product
         self.options = options
-        self.former = former
+        self.former_workers = former_workers
         self.program = Program()
         self._descriptor = descriptor
-        self._board = mmap(-1, BOARD)  # shared by all processes: 1 for each worker, by age, that has the product imported; the first one for any
-        self._board[0] = bool(former)
+        self._board = mmap(-1, BOARD)  # shared by all processes: see `note`
+        self._board[0] = bool(former_workers)
         super().__init__()
 
     @property
@@ -35,7 +38,7 @@ class Service(BaseApplication):  # type: ignore[misc]
         return self._board[0] != 0
 
     def note(self, age: int, serves: bool) -> None:
-        """Of the worker of that age."""
+        """Write on the board whether the worker of that age has the product imported; byte 0 says it of any worker."""
         self._board[1 + age % (BOARD - 1)] = serves
         self._board[0] |= serves
 
@@ -44,8 +47,9 @@ class Service(BaseApplication):  # type: ignore[misc]
 
     def load_config(self) -> None:
         settings = {option.gunicorn: self.options[option.key] for option in OPTIONS if option.gunicorn}
-        fixed = {'bind': f'fd://{self._descriptor}', 'worker_class': Worker, 'logger_class': Logger, 'control_socket_disable': True}
-        for name, value in {**settings, **fixed}.items():
+        settings |= {'bind': f'fd://{self._descriptor}', 'worker_class': Worker, 'logger_class': Logger}
+        settings |= {'control_socket_disable': True, 'worker_tmp_dir': temporary.folder()}
+        for name, value in settings.items():
             if value is not None:
                 self.cfg.set(name, value)
 

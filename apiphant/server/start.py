@@ -12,11 +12,12 @@ from gevent.monkey import is_module_patched
 
 from .. import address, logs
 from ..address import Address, AddressError
-from ..api import product
-from . import options, takeover
+from ..api.product import find as find_product
+from ..words import reason
+from . import options, takeover, temporary
 from .options import BadOption
 from .service import Service
-from .takeover import Former
+from .takeover import FormerWorkers
 from .trial import try_import
 
 
@@ -24,21 +25,23 @@ def serve(path: str | Path, listen: str | Address = address.DEFAULT, **given: An
     """See apiphant.server.serve."""
     if is_module_patched('socket'):
         raise RuntimeError('serve() forks workers that patch themselves: call it in a process that is not patched')
-    found = product.find(path)
+    product = find_product(path)
     chosen = options.resolve(given, os.environ)
     _check(chosen)
     logs.setup(level=chosen['log_level'])
     if takeover.is_trial():
-        try_import(found)
-    taken, workers = takeover.taken_over()
-    Service(found, _listener(listen, chosen['fd']).detach() if taken is None else taken, chosen, Former(workers)).run()
+        try_import(product)
+    descriptor, workers = takeover.taken_over()
+    if descriptor is None:
+        descriptor = _listener(listen, chosen['fd'], chosen['umask']).detach()
+    Service(product, descriptor, chosen, FormerWorkers(workers)).run()
 
 
-def _listener(listen: str | Address, descriptor: int | None) -> socket.socket:
+def _listener(listen: str | Address, descriptor: int | None, umask: int | None) -> socket.socket:
     """Raises AddressError."""
     if descriptor is not None:
         return _inherited(descriptor)
-    return address.listen(address.parse(listen) if isinstance(listen, str) else listen)
+    return address.listen(address.parse(listen) if isinstance(listen, str) else listen, umask)
 
 
 def _inherited(descriptor: int) -> socket.socket:
@@ -51,20 +54,31 @@ def _inherited(descriptor: int) -> socket.socket:
             raise AddressError(f'descriptor {descriptor} is a socket that does not listen')
         return listener
     except OSError as error:
-        raise AddressError(f'descriptor {descriptor} is no socket to listen on: {(error.strerror or str(error)).lower()}') from None
+        raise AddressError(f'descriptor {descriptor} is no socket to listen on: {reason(error)}') from None
 
 
 def _check(chosen: Mapping[str, Any]) -> None:
-    """What options name has to be usable. Raises BadOption."""
-    log, pid, certificate, key = (chosen[name] for name in ('access_log', 'pid', 'certfile', 'keyfile'))
+    """Raises BadOption where a file that an option names cannot be used."""
+    log, pid = chosen['access_log'], chosen['pid']
     if log not in (None, '-'):
         _try('access-log', lambda: open(log, 'a').close())
-    if pid and (os.path.isdir(pid) or not os.access(os.path.dirname(os.path.abspath(pid)), os.W_OK)):
+    if pid and not _can_be_written(pid):
         raise BadOption(f'--pid {pid}: no file can be written there')
-    if key and not certificate:
-        raise BadOption('--keyfile is of no use without --certfile')
+    _check_tls(chosen['certfile'], chosen['keyfile'])
+    temporary.folder()
+
+
+def _can_be_written(path: str) -> bool:
+    folder = os.path.dirname(os.path.abspath(path))
+    return os.access(folder, os.W_OK) and not os.path.isdir(path)
+
+
+def _check_tls(certificate: str | None, key: str | None) -> None:
+    """Raises BadOption."""
     if certificate:
         _try('certfile', lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key))
+    elif key:
+        raise BadOption('--keyfile is of no use without --certfile')
 
 
 def _try(name: str, use: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""A master that becomes another program in place: the same process and socket, and workers that serve until the new ones do.
+"""A master that becomes another program in place: the process and socket stay, and the workers serve until new ones do.
 
 A HUP takes new code of the product, and forks. When the program itself is another by then, since a link like `current`
 leads to a release with a virtual environment of its own, there is a new apiphant, and maybe a new Python, to be run.
@@ -36,10 +36,10 @@ class Program:
         return self.place != self._start
 
     def can_start(self, seconds: float, is_over: Callable[[], bool]) -> bool:
-        """Let the new program say whether it could serve, in a process of its own. False when it takes longer, or when there is no more use."""
+        """Run the new program to see whether it could serve. False if it takes longer, or if `is_over()` meanwhile."""
+        end = time.monotonic() + seconds
         try:
             with Popen(self.command, env={**os.environ, VARIABLE: TRIAL}, stdin=DEVNULL) as trial:
-                end = time.monotonic() + seconds
                 while trial.poll() is None and time.monotonic() < end and not is_over():
                     time.sleep(0.02)
                 trial.kill()
@@ -48,13 +48,17 @@ class Program:
             return False
 
     def become(self, listener: int, workers: Iterable[int]) -> NoReturn:
-        """The caller blocks all signals, so that they wait until the new program takes them: it should unblock them. Raises OSError."""
+        """Raises OSError. The caller blocks all signals, and the new program lets them in: so none is lost between."""
         os.set_inheritable(listener, True)
-        os.execve(self.command[0], self.command, {**os.environ, VARIABLE: ' '.join(map(str, (listener, *workers)))})
+        inherited = ' '.join(map(str, (listener, *workers)))
+        os.execve(self.command[0], self.command, {**os.environ, VARIABLE: inherited})
 
 
-class Former:
-    """The workers of the program before this one. A descriptor stands for each, since the number of one that ended may be another's."""
+class FormerWorkers:
+    """The workers of the program before this one.
+
+    Each is known by a descriptor: the number of a process that ended may be given to another.
+    """
 
     def __init__(self, workers: Iterable[int] = ()) -> None:
         self._descriptors = {pid: os.pidfd_open(pid) for pid in workers if _is_child(pid)}
@@ -68,29 +72,31 @@ class Former:
         return iter(self._descriptors)
 
     def stop(self, seconds: float) -> None:
-        """Let them bring their requests to an end in that time; for the first caller."""
+        """Tell them to bring their requests to an end in that time. Only the first call counts."""
         if self._end is None:
             self._end = time.monotonic() + seconds
             self._send(signal.SIGTERM)
 
     def reap(self) -> None:
-        """Forget those that are gone, and kill those whose time is over."""
+        """Forget the workers that are gone, and kill those whose time is over."""
         if self._end is not None and time.monotonic() > self._end:
             self._send(signal.SIGKILL)
         self._send(0)
 
     def _send(self, number: int) -> None:
-        self._descriptors = {pid: descriptor for pid, descriptor in self._descriptors.items() if _sent(descriptor, number)}
+        for pid, descriptor in list(self._descriptors.items()):
+            if not _sent(descriptor, number):
+                del self._descriptors[pid]
 
 
 def taken_over() -> tuple[int | None, list[int]]:
-    """The descriptor to listen on and the workers there, from the program before this one; None if there was none."""
+    """The descriptor to listen on and the workers, as the program before this one left them. None if there was none."""
     numbers = [int(word) for word in os.environ.pop(VARIABLE, '').split()]
     return (numbers[0], numbers[1:]) if numbers else (None, [])
 
 
 def is_trial() -> bool:
-    """Whether to say only if the product could be served."""
+    """Whether this process is to tell only if the product could be served."""
     return os.environ.get(VARIABLE) == TRIAL
 
 

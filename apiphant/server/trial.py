@@ -9,29 +9,28 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from gevent import monkey
-from gevent.monkey import get_original
-from gunicorn.arbiter import Arbiter
 
 from ..api.product import BrokenProduct, Product
 from ..api.routing import load_product
-from ..threads import leave_after
+from ..threads import leave_with_parent
 
 log = logging.getLogger(__name__)
 
 
+def try_import(product: Product, master: int | None = None, listeners: Iterable[Any] = ()) -> NoReturn:
+    """End this process, with status 0 if the product can be imported. If it cannot, say why.
 
-def try_import(found: Product, master: int | None = None, listeners: Iterable[Any] = ()) -> NoReturn:
-    """In a process of its own: leave with 0 if the product can be imported, else say why. Without the sockets, and not longer than the master."""
+    The process does without the sockets of the master, and ends with it.
+    """
     status = 1
     try:
         for listener in listeners:
             os.close(listener.fileno())
         if master is not None:
-            get_original('_thread', 'start_new_thread')(leave_after, (master,))
-        for number in Arbiter.SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
+            leave_with_parent(master)
+        _forget_handlers()
         monkey.patch_all()
-        load_product(found)
+        load_product(product)
         status = 0
     except BrokenProduct as error:
         say_broken(error)
@@ -44,3 +43,10 @@ def try_import(found: Product, master: int | None = None, listeners: Iterable[An
 
 def say_broken(error: BrokenProduct) -> None:
     print(error.tracebacks, f'apiphant: {error}', sep='\n', file=sys.stderr, flush=True)
+
+
+def _forget_handlers() -> None:
+    """Of the signals that the master has its own ways with."""
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)

@@ -1,30 +1,32 @@
-"""A process that serves: gunicorn's gevent worker, with our own connections."""
+"""A process that serves: a worker of gunicorn, with gevent and our own connections."""
 from __future__ import annotations
 
 import logging
 import os
 import signal
+import socket
+import ssl
 import sys
 import time
+from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
 import gevent
 from gevent import monkey
 from gevent.event import Event
-from gevent.monkey import get_original
 from gunicorn.arbiter import Arbiter
-from gunicorn.sock import ssl_context
-from gunicorn.workers.ggevent import GeventWorker
+from gunicorn.workers.base import Worker as GunicornWorker
 
 from .. import address, logs, words
-from ..api import product
-from ..api.product import BrokenProduct
-from ..http import access_log, proxies
+from ..api.product import BrokenProduct, ProductError
+from ..http import access_log
 from ..http.acceptor import BATCH, Acceptor
-from ..http.connection import Settings
 from ..http.message import Message
-from ..threads import QUICK, leave_after
+from ..http.settings import Settings
+from ..threads import QUICK, leave_with_parent
+from .peers import Peers
+from .pulse import Pulse
 from .trial import say_broken
 
 LEAD = 0.5  # seconds by which a worker cuts its requests before its master cuts the worker
@@ -33,27 +35,32 @@ PAUSE = 1.0  # seconds that a worker that cannot start waits before it leaves, t
 log = logging.getLogger(__name__)
 
 
-class Worker(GeventWorker):  # type: ignore[misc]
+class Worker(GunicornWorker):  # type: ignore[misc]
     """A process that serves."""
 
-    server_class = Acceptor
     _acceptors: tuple[Acceptor, ...] = ()
+
+    def init_process(self) -> None:
+        """After the fork, and before the product is imported."""
+        monkey.patch_all()
+        gevent.reinit()
+        super().init_process()
 
     def init_signals(self) -> None:
         super().init_signals()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, Arbiter.SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
 
     def load_wsgi(self) -> None:
         """The product's code is the only thing that may fail here."""
         self.notify()  # from here on an import that does not end is found
-        get_original('_thread', 'start_new_thread')(leave_after, (self.ppid,))
+        leave_with_parent(self.ppid)
         try:
             super().load_wsgi()
-        except (BrokenProduct, product.ProductError) as error:
+        except ProductError as error:
             self._give_up(error)
 
-    def _give_up(self, error: product.ProductError) -> None:
-        """A service that never served ends, and its first worker says why; else this is tried again."""
+    def _give_up(self, error: ProductError) -> None:
+        """A service that never served ends, and its first worker says why. One that served tries again."""
         is_start = not self.app.has_served
         if isinstance(error, BrokenProduct) and (self.age == 1 or not is_start):
             say_broken(error)
@@ -75,7 +82,10 @@ class Worker(GeventWorker):  # type: ignore[misc]
             acceptor.start()
         self.app.note(self.age, True)
         self._say_serving()
+        pulse = Pulse(self._acceptors, self._own_acceptor().welcome_own, self._stopped.set)
+        pulse.start()
         self._wait()
+        pulse.stop()
         gevent.spawn(self._notify_on)
         for acceptor in self._acceptors:
             acceptor.stop(self._grace)
@@ -84,23 +94,32 @@ class Worker(GeventWorker):  # type: ignore[misc]
         self._grace = min(self._grace, QUICK)
         self._stopped.set()
 
-    def patch(self) -> None:
-        """Before the product is imported, and after the fork."""
-        monkey.patch_all()
-
     def _acceptor(self, listener: Any) -> Acceptor:
         options = self.app.options
-        settings = Settings(
-            keep_alive=options['keep_alive'], max_body=options['max_body'], trusted=proxies.trusted_peers(options['forwarded_allow_ips']),
-            access=self._log_access if self.cfg.accesslog else None)
         batch = 1 if self.cfg.workers > 1 else BATCH
         tls = self._tls() if self.cfg.is_ssl else None
-        return Acceptor(listener, self.wsgi, settings, max_connections=options['max_connections'], batch=batch, tls=tls)
+        return Acceptor(
+            listener, self.wsgi, self._settings(options),
+            max_connections=options['max_connections'], batch=batch, tls=tls)
 
-    def _tls(self) -> Any:
-        """A certificate that was renewed only by half is tried again."""
+    def _own_acceptor(self) -> Acceptor:
+        """One that only this worker calls. Its calls are in no log and no count."""
+        near, _ = socket.socketpair()
+        return Acceptor(near, self.wsgi, Settings())
+
+    def _settings(self, options: Mapping[str, Any]) -> Settings:
+        return Settings(
+            keep_alive=options['keep_alive'],
+            max_body=options['max_body'],
+            trusted=Peers(options['forwarded_allow_ips']),
+            access=self._log_access if self.cfg.accesslog else None)
+
+    def _tls(self) -> ssl.SSLContext:
+        """A certificate of which only half is renewed, as yet, is tried again."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
-            return ssl_context(self.cfg)
+            context.load_cert_chain(self.cfg.certfile, self.cfg.keyfile)
+            return context
         except OSError as error:
             log.error('A worker could not start, its certificate cannot be used; it is tried again: %s', error)
             time.sleep(PAUSE)
@@ -108,8 +127,11 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def _say_serving(self) -> None:
         if self.age == 1:
-            place = address.of(self.sockets[0].sock).url.replace('http:', 'https:' if self.cfg.is_ssl else 'http:')
-            actions, workers = words.count(len(self.wsgi.routes), 'action'), words.count(self.cfg.workers, 'worker')
+            place = address.of(self.sockets[0].sock).url
+            if self.cfg.is_ssl:
+                place = place.replace('http:', 'https:')
+            actions = words.count(len(self.wsgi.routes), 'action')
+            workers = words.count(self.cfg.workers, 'worker')
             log.info('Serving %s: %s on %s, %s', self.app.product.name, actions, place, workers)
 
     def _wait(self) -> None:
@@ -119,8 +141,14 @@ class Worker(GeventWorker):  # type: ignore[misc]
             if sum(acceptor.answered for acceptor in self._acceptors) >= self.max_requests:
                 return
 
+    def notify(self) -> None:
+        """Tell the master that this worker is not stuck; leave if the master is gone."""
+        super().notify()
+        if self.ppid != os.getppid():
+            sys.exit(0)
+
     def _notify_on(self) -> None:
-        """Requests that are brought to their end are no reason to be taken for stuck."""
+        """A worker that brings its last requests to their end is not stuck."""
         while True:
             self.notify()
             gevent.sleep(0.5)
@@ -128,8 +156,12 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def _log_access(self, message: Message, status: int, size: int, seconds: float, client: str) -> None:
         self.log.access_log.info('%s', access_log.line(message, status, size, seconds, client))
 
+    def handle_usr1(self, number: int, frame: FrameType | None) -> None:
+        """In a greenlet: a signal handler must not wait for the lock of a log."""
+        gevent.spawn(self.log.reopen_files)
+
     def handle_quit(self, number: int, frame: FrameType | None) -> None:
-        """Before it serves; then there is nothing to bring to an end."""
+        """This one is in place until `run`. Before that, there is nothing to bring to an end."""
         os._exit(0)
 
     def handle_abort(self, number: int, frame: FrameType | None) -> None:
@@ -143,5 +175,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def _task(self) -> str:
         if not self.booted:
             return 'the import of its code'
-        running = next((message for acceptor in self._acceptors if (message := acceptor.running)), None)
-        return f'{running.method} {running.path}' if running else 'no request'
+        for acceptor in self._acceptors:
+            if acceptor.running:
+                return f'{acceptor.running.method} {acceptor.running.path}'
+        return 'no request'

@@ -1,129 +1,106 @@
-import logging
-import sys
+"""The WSGI callable, as a server that checks everything calls it (tests/server/test_start.py has three that are real)."""
+import io
+import json
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
 
 import pytest
-from gevent import GreenletExit, Timeout
 
 from apiphant.api.actions import Action
-from apiphant.api.answer import MAX_BODY, answer, encode, parse
-from apiphant.validation import ApiError, BadRequest, Invalid
+from apiphant.api.answer import MAX_BODY
+from apiphant.api.application import Application, ClientLeft
+from apiphant.validation import ApiError, status_line
 
 PATH = '/api/v0/x/read'
-FAILED = (500, {'error': '500 Internal Server Error'})
+RAW = '/api/v0/x/create'
 
 
-def call(handler, body=b'', method='POST', path=PATH):
-    return answer({PATH: Action(handler)}, method, path, body)
+def environ_of(body=b'', method='POST', path=PATH, **more):
+    environ = {'REQUEST_METHOD': method, 'PATH_INFO': path, 'CONTENT_LENGTH': str(len(body)), 'wsgi.input': io.BytesIO(body), 'SCRIPT_NAME': '', **more}
+    setup_testing_defaults(environ)
+    return environ
 
 
-def send(handler):
-    """Status and bytes, as the server would send them."""
-    return encode(PATH, *call(handler))
+def ask(app, environ):
+    """Status, headers and body."""
+    began = []
+    answer = validator(app)(environ, lambda status, headers, exc_info=None: began.append((status, dict(headers))))
+    try:
+        body = b''.join(answer)
+    finally:
+        answer.close()
+    return *began[-1], body
 
 
-def test_object_in_and_out():
-    assert call(lambda request: {'got': request.a.b}, b'{"a": {"b": 1}}') == (200, {'got': 1})
-    assert call(lambda request: request, b'') == (200, {})
-    assert call(lambda request: None) == (200, {})
+def app_of(handler, **marks):
+    return Application({PATH: Action(handler), RAW: Action(handler, **marks)})
 
 
-def test_unknown_path():
-    for path in ('', '/', '/api/v0/x', '/api/v0/x/read/', '/api/v1/x/read', '/api/v0/x/write', '//api/v0/x/read'):
-        assert call(lambda request: {}, path=path) == (404, {'error': '404 Not Found'})
-    assert call(lambda request: {}, method='GET', path='/nothing') == (404, {'error': '404 Not Found'})
+def test_answer():
+    status, headers, body = ask(app_of(lambda request: {'a': request.a}), environ_of(b'{"a": 1}'))
+    assert (status, body) == ('200 OK', b'{"a":1}')
+    assert headers == {'Content-Type': 'application/json', 'Content-Length': '7'}
 
 
-@pytest.mark.parametrize('method', ['GET', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'post', ''])
-def test_other_methods(method):
-    assert call(lambda request: {}, method=method) == (501, {'error': '501 Not Implemented'})
+def test_path_below_another():
+    """SCRIPT_NAME is what a server was told to serve it under."""
+    environ = environ_of(b'{}', path='/x/read', SCRIPT_NAME='/api/v0')
+    assert ask(app_of(lambda request: {}), environ)[0] == '200 OK'
 
 
-@pytest.mark.parametrize('body', [
-    b'"invalid_json_object"', b'[]', b'42', b'null', b'true', b'{', b'{"a":NaN}', b'{"a":Infinity}', b'{"a":1e400}', b'\xef\xbb\xbf{}', b'{"a":"\xff"}',
-    b'{"a":"\\ud800"}', b'{"a":"\\udc00\\ud800"}', b'{} {}', b"{'a': 1}", b'{"a":1,}', b'{"a":01}', b'a=1', b'{"a":' + b'[' * 200_000, b'\x00', b' ', '{"a":1}'.encode('utf-16'),
-])
-def test_not_a_json_object(body):
-    assert call(lambda request: {}, body) == (400, {'error': 'Request content should be JSON Object'})
+def test_other_method_is_not_read():
+    environ = environ_of(method='GET')
+    status, headers, body = ask(app_of(lambda request: {}), {**environ, 'CONTENT_LENGTH': str(MAX_BODY + 1)})
+    assert (status, headers['Allow'], json.loads(body)) == ('501 Not Implemented', 'POST', {'error': '501 Not Implemented'})
+    assert environ['wsgi.input'].tell() == 0
 
 
-def test_exact_integers():
-    assert call(lambda request: {'n': request.n + 1}, b'{"n": 123456789012345678901234567890}') == (200, {'n': 123456789012345678901234567891})
-    assert encode(PATH, 200, {'n': 2**70})[1] == b'{"n":1180591620717411303424}'
+def test_head_has_no_body():
+    status, headers, body = ask(app_of(lambda request: {}), environ_of(method='HEAD', path='/nothing'))
+    assert (status, int(headers['Content-Length']) > 0, body) == ('404 Not Found', True, b'')
 
 
-def test_errors_answer():
-    def raising(error):
-        def handler(request):
-            raise error
-        return handler
-    assert call(raising(ApiError(409))) == (409, {'error': '409 Conflict'})
-    assert call(raising(ApiError(409, {'why': 1}))) == (409, {'error': {'why': 1}})
-    assert call(raising(BadRequest('no'))) == (400, {'error': 'no'})
-    assert call(raising(Invalid('id', -1))) == (400, {'error': {'field': 'id', 'state': 'invalid', 'explain': -1}})
+@pytest.mark.parametrize('length', ['+2', '-2', '2.0', '\u0662', 'x'])
+def test_length_that_is_none(length):
+    environ = environ_of(b'{}')
+    answer = app_of(lambda request: {})({**environ, 'CONTENT_LENGTH': length}, lambda status, headers: None)
+    assert json.loads(b''.join(answer)) == {'error': '400 Bad Request'}
 
 
-class Unprintable(Exception):
-    def __str__(self):
-        raise ValueError
+def test_body_that_is_cut():
+    assert ask(app_of(lambda request: {}), {**environ_of(b'{}'), 'CONTENT_LENGTH': '3'})[0] == '400 Bad Request'
 
 
-@pytest.mark.parametrize('error', [
-    Exception('x'), KeyError('secret'), SystemExit(3), KeyboardInterrupt(), GreenletExit(), Timeout(), RecursionError(), MemoryError(), StopIteration(), Unprintable(),
-    ExceptionGroup('several', [ValueError(1), TypeError(2)]), BaseException('base'), GeneratorExit(),
-])
-def test_whatever_is_raised(error, caplog):
-    def handler(request):
+@pytest.mark.parametrize(('size', 'status'), [(MAX_BODY, 200), (MAX_BODY + 1, 413)])
+@pytest.mark.parametrize('is_chunked', [True, False])
+def test_limit_of_a_body(size, status, is_chunked):
+    environ = environ_of(b'{"a":"%s"}' % (b'x' * (size - 8)))
+    if is_chunked:
+        environ.update({'CONTENT_LENGTH': '', 'wsgi.input_terminated': True})
+    assert ask(app_of(lambda request: {}), environ)[0] == status_line(status)
+
+
+def test_routes_are_swapped_at_once():
+    app = app_of(lambda request: {'code': 1})
+    app.routes = {PATH: Action(lambda request: {'code': 2})}
+    assert ask(app, environ_of())[2] == b'{"code":2}'
+    assert ask(app, environ_of(path=RAW))[0] == '404 Not Found'
+
+
+def raising(error):
+    def handler(environ):
         raise error
-    assert call(handler) == FAILED
-    assert f'POST {PATH} failed:' in caplog.text
-    assert type(error).__name__ in caplog.text
+    return handler
 
 
-def test_deep_recursion(caplog):
-    def handler(request):
-        return handler(request)
-    assert call(handler) == FAILED
+@pytest.mark.parametrize(('error', 'status'), [(ApiError(409, 'taken'), '409 Conflict'), (KeyError('secret'), '500 Internal Server Error'), (SystemExit(3), '500 Internal Server Error')])
+def test_raw_handler_that_raises(error, status):
+    found, _, body = ask(app_of(raising(error), raw_environ=True), environ_of(path=RAW))
+    assert found == status
+    assert b'secret' not in body
 
 
-@pytest.mark.parametrize('value', ['invalid_json_object', [1], b'{}', 42, 0, '', True, {1}, (i for i in 'ab'), object()])
-def test_only_dicts_return(value, caplog):
-    assert call(lambda request: value) == FAILED
-    assert f'returned {type(value).__name__}, not a dict or None' in caplog.text
-
-
-def circular():
-    value = {}
-    value['value'] = value
-    return value
-
-
-@pytest.mark.parametrize('value', [
-    {'a': object()}, {'a': '\ud800'}, circular(), {'a': (i for i in 'ab')}, {None: 1}, {(1, 2): 3}, {'a': 10**5000}])
-def test_not_to_be_said_in_json(value, caplog):
-    assert send(lambda request: value) == (500, b'{"error":"500 Internal Server Error"}')
-    assert f'The answer of {PATH} cannot be JSON' in caplog.text
-
-
-def test_error_not_to_be_said_in_json(caplog):
-    def handler(request):
-        raise BadRequest(object())
-    assert send(handler) == (500, b'{"error":"500 Internal Server Error"}')
-
-
-def test_statuses_without_body():
-    for status in (204, 205, 304):
-        assert encode(PATH, status, {'error': 'x'}) == (status, b'')
-
-
-def test_traceback_shows_user_frames(caplog):
-    caplog.set_level(logging.ERROR)
-    call(lambda request: 1 / 0)
-    from apiphant.logs import format_error
-    text = format_error(caplog.records[0].exc_info[1])
-    assert 'test_application.py' in text
-    assert '/apiphant/api/' not in text
-
-
-def test_parse_limit_is_the_servers():
-    assert parse(b'{"a":"' + b'x' * 2 * MAX_BODY + b'"}').a
-    assert sys.getrecursionlimit() >= 1000
+def test_client_left():
+    """Nobody is there to be answered: it is the server's to see that."""
+    with pytest.raises(ClientLeft):
+        app_of(raising(ClientLeft()), raw_environ=True)(environ_of(path=RAW), None)

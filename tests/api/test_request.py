@@ -91,3 +91,47 @@ def test_given_containers_unchanged():
     Request(given).a[0].b = 2
     assert given == {'a': [{'b': 1}]}
     assert type(given['a'][0]) is dict
+
+
+def test_setdefault_keeps_what_is_there():
+    request = Request(a=1)
+    assert request.setdefault('a', 2) == request.a == 1
+    assert request.setdefault('b', {'c': 1}).c == 1
+    assert request.setdefault('n') is None
+
+
+def test_union_in_place():
+    request = before = Request(a=1)
+    request |= {'b': {'c': 1}}
+    assert request is before
+    assert request.b.c == 1
+
+
+def test_union_with_what_knows_how():
+    class Other:
+        def __ror__(self, other):
+            return 'united'
+    assert Request() | Other() == 'united'
+
+
+def test_dir_has_keys():
+    names = dir(Request({'name': 1, 2: 3}))
+    assert 'name' in names
+    assert 'setdefault' in names
+
+
+@pytest.mark.parametrize('ask', [lambda request: request.nam, lambda request: delattr(request, 'nam')])
+def test_missing_attribute_knows_whose(ask):
+    """Python suggests names by these: "Did you mean: 'name'?"."""
+    request = Request(name='x')
+    with pytest.raises(AttributeError) as caught:
+        ask(request)
+    assert (caught.value.name, caught.value.obj) == ('nam', request)
+
+
+def test_underscores_on_one_side():
+    request = Request({'__a': 1, 'a__': 2, '__a__': 3})
+    assert getattr(request, '__a') == 1  # as a plain attribute it would be renamed in a class
+    assert request.a__ == 2
+    with pytest.raises(AttributeError):
+        request.__a__

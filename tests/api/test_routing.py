@@ -1,4 +1,5 @@
 import os
+import sys
 
 import pytest
 
@@ -87,3 +88,56 @@ def test_async_action_refused():
     exec('async def read(request): pass', vars(module))
     with pytest.raises(TypeError, match=r'm\.read is an async function'):
         actions.actions_of(module)
+
+
+def test_packages_at_depth(scan):
+    assert scan('api/v0/a/b/__init__.py') == ([('v0', 'a/b', 'shop.api.v0.a.b')], {})
+
+
+def test_link_to_its_own_folder(scan, tmp_path):
+    scan('api/v0/deep/a.py')
+    os.symlink(tmp_path / 'shop/api/v0/deep', tmp_path / 'shop/api/v0/deep/loop')
+    targets, passed_over = scan()
+    assert names_only(targets) == ['deep/a']
+    assert passed_over == {'v0/deep/loop': 'a link to a folder that it is in'}
+
+
+def test_files_and_folders_named_as_the_other(scan):
+    targets, passed_over = scan('api/v0/good.py', 'api/v0/folder.py/x.py', 'api/v1', 'api/V2')
+    assert names_only(targets) == ['good']
+    assert set(passed_over) == {'v0/folder.py'}
+
+
+def test_gone_folder(tmp_path):
+    assert routing.scan(product.Product('shop', tmp_path / 'shop')) == ([], [])
+
+
+@pytest.fixture
+def imported(tmp_path, monkeypatch):
+    """Imports the product `trade` of the given files; it is forgotten afterwards."""
+    monkeypatch.setattr(sys, 'path', sys.path.copy())
+
+    def load(**files):
+        write_tree(tmp_path, {f'trade/api/v0/{name}.py': text for name, text in files.items()})
+        return routing.load_product(product.find(tmp_path / 'trade'))
+    yield load
+    for name in [name for name in sys.modules if name.partition('.')[0] == 'trade']:
+        del sys.modules[name]
+
+
+def test_routes_of_a_product(imported):
+    routes = imported(echo=READ, none='', item=READ + 'def create(request): return {"a": 1}\n')
+    assert set(routes) == {'/api/v0/echo/read', '/api/v0/item/read', '/api/v0/item/create'}
+    assert routes['/api/v0/item/create'].handler({}) == {'a': 1}
+
+
+def test_broken_targets_are_named(imported):
+    with pytest.raises(product.BrokenProduct, match='cannot import trade.api.v0.a, trade.api.v0.c, trade.api.v0.d') as caught:
+        imported(a='1/0', b=READ, c='async def read(request): pass', d='raise SystemExit')
+    assert [type(error) for error in caught.value.errors.values()] == [ZeroDivisionError, TypeError, SystemExit]
+
+
+def test_paths_of_targets(tmp_path):
+    write_tree(tmp_path, {f'shop/api/v0/{name}': READ for name in ('a.py', 'b/__init__.py', 'b/c.py')})
+    targets, _ = routing.scan(product.find(tmp_path / 'shop'))
+    assert [str(target.path.relative_to(tmp_path / 'shop/api/v0')) for target in targets] == ['a.py', 'b/__init__.py', 'b/c.py']

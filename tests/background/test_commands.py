@@ -5,11 +5,11 @@ import re
 import signal
 import sys
 import time
-from itertools import pairwise
 
 import pytest
 
-from tests.kit.running import Program, clean_environment, wait_for, write_tree
+from tests.kit.running import Program, wait_for, write_tree
+from tests.kit.tasks import RUN, background, gaps, state_of, tasks, times
 
 pytestmark = pytest.mark.once
 
@@ -30,24 +30,6 @@ def on_error(error):
     if 'again' in error:
         raise KeyError
 '''
-RUN = 'import sys; from apiphant.cli import background; sys.exit(background())'
-HEAD = 'import gevent, os, sys, time\nfrom apiphant.background import cron, seconds\n\n'
-
-
-def background(folder, files, *words):
-    path = write_tree(folder, files)
-    return Program('-c', RUN, 'shop', *words, cwd=path, env=clean_environment(XDG_STATE_HOME=str(folder / 'state')))
-
-
-def tasks(text):
-    return {'shop/api/background.py': HEAD + text}
-
-
-def times_of(runner, name):
-    """When the task printed that it ran."""
-    return [float(line.split()[1]) for line in runner.lines if line.startswith(f'{name} ')]
-
-
 def test_runs_reports_and_stops(tmp_path):
     with background(tmp_path, {'shop/api/background.py': TASKS}) as runner:
         for _ in range(2):
@@ -66,26 +48,115 @@ def test_failing_on_error(tmp_path):
         runner.wait_for_line('KeyError')
 
 
+HANGS = """
+    number = 0
+
+    @seconds(0.2)
+    def f():
+        global number
+        number += 1
+        print('ran', flush=True)
+        raise KeyError(number)
+
+    @seconds(0.2)
+    def g(): pass
+
+    def on_error(error):
+        print('called', flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize('words', [(), ('--one-by-one',)], ids=str)
+def test_on_error_that_hangs(tmp_path, words):
+    """It is beside the tasks: they go on."""
+    with background(tmp_path, tasks(HANGS), *words) as runner:
+        runner.wait_for_line('called')
+        wait_for(lambda: runner.lines.count('ran') > 2, 'more runs of the task that failed')
+        runner.wait_for_line('Task g: OK', len(runner.lines))
+        runner.process.kill()
+
+
+@pytest.mark.parametrize('what', ['sys.exit(3)', 'raise KeyboardInterrupt', 'raise gevent.GreenletExit'])
+def test_on_error_that_ends(tmp_path, what):
+    text = f"""
+        @seconds(0.2)
+        def f(): 1 / 0
+
+        @seconds(0.2)
+        def g(): pass
+
+        def on_error(error):
+            {what}
+    """
+    with background(tmp_path, tasks(text)) as runner:
+        runner.wait_for_line('on_error failed:')
+        runner.wait_for_line('Task g: OK', len(runner.lines))
+        assert runner.end() == 0
+
+
+def test_on_error_gets_time_to_end(tmp_path):
+    text = """
+        @seconds(60)
+        def f(): 1 / 0
+
+        def on_error(error):
+            print('begun', flush=True)
+            time.sleep(1)
+            print('told', flush=True)
+    """
+    with background(tmp_path, tasks(text)) as runner:
+        runner.wait_for_line('begun')
+        assert runner.end() == 0
+    assert 'told' in runner.lines
+    with background(tmp_path, tasks(text), '--run', 'f') as run:
+        assert run.wait() == 1
+    assert 'told' in run.lines
+
+
 def test_on_error_with_details(tmp_path):
-    text = '@seconds(9)\ndef f():\n    raise KeyError(1)\n\ndef on_error(error, task, count):\n    print("TOLD", task, count, error.splitlines()[-1], flush=True)\n'
+    text = '''
+        @seconds(9)
+        def f():
+            raise KeyError(1)
+
+        def on_error(error, task, count):
+            print('TOLD', task, count, error.splitlines()[-1], flush=True)
+    '''
     with background(tmp_path, tasks(text)) as runner:
         runner.wait_for_line('^TOLD f 1 KeyError: 1$')
 
 
 def test_package_of_tasks(tmp_path):
-    with background(tmp_path, {'shop/api/background/__init__.py': 'from . import one', 'shop/api/background/one.py': TASKS}) as runner:
+    files = {'shop/api/background/__init__.py': 'from . import one', 'shop/api/background/one.py': TASKS}
+    with background(tmp_path, files) as runner:
         runner.wait_for_line('Task update_something: OK')
 
 
 def test_grid_without_drift(tmp_path):
-    with background(tmp_path, tasks('@seconds(0.25)\ndef f():\n    time.sleep(0.1)\n    print("f", time.time() - 0.1, flush=True)\n')) as runner:
-        wait_for(lambda: len(times_of(runner, 'f')) == 13, 'runs')
-    found = times_of(runner, 'f')
-    assert abs(found[12] - found[0] - 3) < 0.15
+    text = '''
+        @seconds(0.25)
+        def f():
+            time.sleep(0.1)
+            print('f', time.time() - 0.1, flush=True)
+    '''
+    with background(tmp_path, tasks(text)) as runner:
+        wait_for(lambda: len(times('f', runner)) == 13, 'runs')
+    found = times('f', runner)
+    assert abs(found[12] - found[0] - 3) < 0.9  # 12 times 0.1 s late, if each began when the one before had ended
 
 
 def test_never_overlaps_itself(tmp_path):
-    text = '@seconds(0.2)\ndef slow():\n    print("begin", flush=True)\n    time.sleep(0.5)\n    print("end", flush=True)\n\n@seconds(0.2)\ndef other(): pass\n'
+    text = '''
+        @seconds(0.2)
+        def slow():
+            print('begin', flush=True)
+            time.sleep(0.5)
+            print('end', flush=True)
+
+        @seconds(0.2)
+        def other(): pass
+    '''
     with background(tmp_path, tasks(text)) as runner:
         wait_for(lambda: runner.lines.count('end') == 4, 'runs')
     order = [line for line in runner.lines if line in ('begin', 'end')]
@@ -95,7 +166,18 @@ def test_never_overlaps_itself(tmp_path):
 
 
 def test_one_by_one(tmp_path):
-    text = ''.join(f'@seconds(0.3)\ndef {name}():\n    print("begin", flush=True)\n    time.sleep(0.1)\n    print("end", flush=True)\n\n' for name in 'ab')
+    text = '''
+        def work():
+            print('begin', flush=True)
+            time.sleep(0.1)
+            print('end', flush=True)
+
+        @seconds(0.3)
+        def a(): work()
+
+        @seconds(0.3)
+        def b(): work()
+    '''
     with background(tmp_path, tasks(text), '--one-by-one') as runner:
         wait_for(lambda: runner.lines.count('end') == 6, 'runs')
     assert [line for line in runner.lines if line in ('begin', 'end')][:12] == ['begin', 'end'] * 6
@@ -107,31 +189,92 @@ def test_timeout(tmp_path):
         runner.wait_for_line(r'TaskTimeout: it took longer than 0\.2 s')
 
 
+def test_timeout_that_the_task_catches(tmp_path):
+    """As a loop does that goes on whatever happens; or it ends without a word, and too late."""
+    text = """
+        @seconds(60, timeout=0.2)
+        def goes_on():
+            while True:
+                try:
+                    time.sleep(0.1)
+                except Exception:
+                    pass
+
+        @seconds(60, timeout=0.2)
+        def ends():
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+    """
+    with background(tmp_path, tasks(text)) as runner:
+        runner.wait_for_line('Task goes_on failed:')
+        runner.wait_for_line('Task ends failed:')
+    assert runner.text.count('TaskTimeout: it took longer than 0.2 s') == 2
+
+
+def test_prints_at_once(tmp_path):
+    """Also where what reads it is a pipe, as of a supervisor."""
+    with background(tmp_path, tasks('@seconds(60)\ndef f(): print("ran")\n')) as runner:
+        runner.wait_for_line('^ran$')
+
+
+def test_different_groups_of_errors(tmp_path):
+    text = """
+        errors = [ExceptionGroup('several', [KeyError(1), OSError(2)]), ExceptionGroup('several', [KeyError(3)])]
+
+        @seconds(0.2)
+        def f():
+            raise errors[0]
+
+        @seconds(0.2)
+        def g():
+            errors.reverse()
+            raise errors[0]
+
+        def on_error(error, task, count):
+            print('TOLD', task, *[line.strip('| ') for line in error.splitlines() if 'Error: ' in line], flush=True)
+    """
+    with background(tmp_path, tasks(text)) as runner:
+        runner.wait_for_line('^TOLD g KeyError: 1 OSError: 2$')
+        runner.wait_for_line('^TOLD g KeyError: 3$')
+
+
 def test_jitter(tmp_path):
-    with background(tmp_path, tasks('@seconds(0.5, jitter=0.3)\ndef f():\n    print("f", time.time(), flush=True)\n')) as runner:
-        wait_for(lambda: len(times_of(runner, 'f')) == 8, 'runs')
-    gaps = [after - before for before, after in pairwise(times_of(runner, 'f'))]
-    assert max(gaps) - min(gaps) > 0.05
-    assert all(0.15 < gap < 0.9 for gap in gaps)
+    text = '@seconds(0.5, jitter=0.3)\ndef f():\n    print("f", time.time(), flush=True)\n'
+    with background(tmp_path, tasks(text)) as runner:
+        wait_for(lambda: len(times('f', runner)) == 8, 'runs')
+    found = gaps(times('f', runner))
+    assert max(found) - min(found) > 0.05
 
 
 def test_slower_while_it_fails(tmp_path):
-    with background(tmp_path, tasks('@seconds(0.1)\ndef f():\n    print("f", time.time(), flush=True)\n    1 / 0\n')) as runner:
-        wait_for(lambda: len(times_of(runner, 'f')) == 5, 'runs')
-    found = times_of(runner, 'f')
-    gaps = [after - before for before, after in pairwise(found)]
-    assert gaps[3] > 2 * gaps[0]
+    text = '@seconds(0.1)\ndef f():\n    print("f", time.time(), flush=True)\n    1 / 0\n'
+    with background(tmp_path, tasks(text)) as runner:
+        wait_for(lambda: len(times('f', runner)) == 5, 'runs')
+    found = times('f', runner)
+    assert found[4] - found[0] > 1  # 0.1, 0.2, 0.4 and 0.8 s
 
 
-@pytest.mark.parametrize('error', ['SystemExit', 'KeyboardInterrupt', 'gevent.GreenletExit', 'gevent.Timeout', 'MemoryError'])
+RAISED = ['SystemExit', 'KeyboardInterrupt', 'gevent.GreenletExit', 'gevent.Timeout', 'MemoryError']
+
+
+@pytest.mark.parametrize('error', RAISED)
 def test_whatever_a_task_raises(tmp_path, error):
-    with background(tmp_path, tasks(f'@seconds(0.2)\ndef f():\n    raise {error}\n\n@seconds(0.2)\ndef g(): pass\n')) as runner:
+    text = f'@seconds(0.2)\ndef f():\n    raise {error}\n\n@seconds(0.2)\ndef g(): pass\n'
+    with background(tmp_path, tasks(text)) as runner:
         runner.wait_for_line('Task f failed:')
         runner.wait_for_line('Task g: OK', len(runner.lines))
 
 
 def test_holding_all_others(tmp_path):
-    text = '@seconds(60)\ndef spins():\n    end = time.monotonic() + 6\n    while time.monotonic() < end:\n        pass\n'
+    text = '''
+        @seconds(60)
+        def spins():
+            end = time.monotonic() + 6
+            while time.monotonic() < end:
+                pass
+    '''
     with background(tmp_path, tasks(text)) as runner:
         runner.wait_for_line(r'WARNING .* Task spins holds all others, for \d s now:')
         runner.wait_for_line('in spins')
@@ -147,11 +290,10 @@ def test_term_lets_tasks_end(tmp_path):
 
 
 def test_term_with_a_task_that_never_waits(tmp_path):
-    with background(tmp_path, tasks('@seconds(60)\ndef f():\n    print("begin", flush=True)\n    while True:\n        pass\n')) as runner:
+    text = '@seconds(60)\ndef f():\n    print("begin", flush=True)\n    while True:\n        pass\n'
+    with background(tmp_path, tasks(text)) as runner:
         runner.wait_for_line('begin')
-        started = time.monotonic()
         assert runner.end() == 1
-        assert time.monotonic() - started < 14
 
 
 def test_last_runs_are_kept(tmp_path):
@@ -177,10 +319,6 @@ def test_killed_while_it_runs(tmp_path):
     assert 'set aside' not in runner.text
 
 
-def state_of(folder):
-    return next((folder / 'state/apiphant').iterdir())
-
-
 def test_broken_last_runs(tmp_path):
     files = tasks('@seconds(60)\ndef f(): pass\n')
     with background(tmp_path, files) as runner:
@@ -201,7 +339,8 @@ def test_second_runner(tmp_path):
         first.wait_for_line('Task f: OK')
         with background(tmp_path, files) as second:
             assert second.wait() == 1
-        assert second.text == f'apiphant: the background tasks of this product are run already, by process {first.process.pid}'
+        told = 'apiphant: the background tasks of this product are run already, by process'
+        assert second.text == f'{told} {first.process.pid}'
 
 
 def test_full_disk(tmp_path):
@@ -235,7 +374,8 @@ def test_list(tmp_path):
 
 def test_run_one(tmp_path):
     files = tasks('@seconds(60)\ndef f(): print("ran")\n\n@seconds(60)\ndef fails(): 1 / 0\n')
-    for name, status, text in (('f', 0, 'Task f: OK'), ('fails', 1, 'Task fails failed'), ('nope', 1, "there is no task 'nope'; there are: f, fails")):
+    nope = "there is no task 'nope'; there are: f, fails"
+    for name, status, text in (('f', 0, 'Task f: OK'), ('fails', 1, 'Task fails failed'), ('nope', 1, nope)):
         with background(tmp_path, files, '--run', name) as run:
             assert run.wait() == status
         assert text in run.text
@@ -263,30 +403,16 @@ def test_stopped_for_a_while(tmp_path):
         time.sleep(1.5)
         runner.process.send_signal(signal.SIGCONT)
         resumed = time.time()
-        wait_for(lambda: len([when for when in times_of(runner, 'f') if when > resumed]) == 3, 'runs after it')
-    found = [when for when in times_of(runner, 'f') if when > resumed]
+        wait_for(lambda: len([when for when in times('f', runner) if when > resumed]) == 3, 'runs after it')
+    found = [when for when in times('f', runner) if when > resumed]
     assert found[2] - found[0] > 0.15
 
 
-REFUSED = [
-    ('', 'nothing in shop.api.background is decorated with @seconds or @cron'),
-    ('import not_there', "ModuleNotFoundError: No module named 'not_there'"),
-    ('@seconds(0)\ndef f(): pass', 'ValueError: f: seconds(0) should be a number above 0'),
-    ('@seconds(-1)\ndef f(): pass', 'ValueError: f: seconds(-1) should be a number above 0'),
-    ('@seconds("x")\ndef f(): pass', "ValueError: f: seconds('x') should be"),
-    ('@seconds(True)\ndef f(): pass', 'ValueError: f: seconds(True) should be'),
-    ('@seconds(float("nan"))\ndef f(): pass', 'ValueError: f: seconds(nan) should be'),
-    ('@seconds(1, timeout=0)\ndef f(): pass', 'ValueError: f: timeout=0 should be a number above 0'),
-    ('@seconds(1, jitter=-1)\ndef f(): pass', 'ValueError: f: jitter=-1 should be a number from 0'),
-    ('@cron("61 * * * *")\ndef f(): pass', "ValueError: f: cron('61 * * * *') should be five fields"),
-    ('@cron("* * *")\ndef f(): pass', "ValueError: f: cron('* * *') should be five fields"),
-    ('@cron("* * * * *", timezone="Mars/Base")\ndef f(): pass', "ValueError: f: timezone='Mars/Base' is no zone"),
-    ('@seconds(1)\ndef f(): pass\n\n@seconds(2)\ndef f(): pass', 'ValueError: f: there is a task of that name in shop.api.background already'),
-]
-
-
-@pytest.mark.parametrize(('source', 'text'), REFUSED)
+@pytest.mark.parametrize(('source', 'text'), [
+    ('', 'apiphant: shop has no background tasks: nothing in shop.api.background is decorated with @seconds or @cron'),
+    ('import not_there', "ModuleNotFoundError: No module named 'not_there'")])
 def test_refused(tmp_path, source, text):
+    """Which others are, test_tasks.py knows."""
     with background(tmp_path, tasks(source)) as runner:
         assert runner.wait() == 1
     assert text in runner.text

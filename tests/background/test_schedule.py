@@ -4,13 +4,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from apiphant.background.on_error import MOST, Alarm
-from apiphant.background.schedule import Cron, Every, back_off, has_next, next_run
+from apiphant.background.schedule import Cron, Every, back_off, fault_of, has_next, next_run
 
 BERLIN = 'Europe/Berlin'
 
 
-@pytest.mark.parametrize(('now', 'expected'), [(0, 10), (9.9, 10), (10, 20), (10.1, 20), (35, 40), (-5, 0), (1e6, 1e6 + 10)])
+@pytest.mark.parametrize(('now', 'expected'), [
+    (0, 10), (9.9, 10), (10, 20), (10.1, 20), (35, 40), (-5, 0), (1e6, 1e6 + 10)])
 def test_grid(now, expected):
     assert next_run(0, 10, now) == expected
 
@@ -49,9 +49,22 @@ def runs(line, start, count):
     ('30 * * * *', '2026-03-29 01:00', ['29 01:30 1', '29 03:30 2']),
     ('30 * * * *', '2026-10-25 02:00', ['25 02:30 2', '25 02:30 1', '25 03:30 1']),
     ('0 0 29 2 *', '2026-01-01 00:00', ['29 00:00 1']),
+    ('*/20 2 * * *', '2026-10-25 02:30', ['25 02:40 2', '26 02:00 1']),  # not at the second 02:00 and 02:20
+    ('30 0-23 * * *', '2026-10-25 02:00', ['25 02:30 2', '25 02:30 1', '25 03:30 1']),  # each hour, without a *
+    ('0 */2 * * *', '2026-10-25 01:00', ['25 02:00 2', '25 04:00 1']),  # with a *, and not each hour
 ])
 def test_days_when_clocks_change(line, start, expected):
     assert runs(line, at(start), len(expected)) == expected
+
+
+@pytest.mark.parametrize(('line', 'expected'), [
+    ('0 0 1,8 * thu', ['01 00:00 1', '08 00:00 1', '15 00:00 1']),  # either
+    ('0 0 */2 * thu', ['01 00:00 1', '15 00:00 1', '29 00:00 1']),  # both, as cron does where one begins with *
+    ('0 0 1-15 * */4', ['01 00:00 1', '04 00:00 1', '08 00:00 1']),
+    ('0 0 * * thu', ['01 00:00 1', '08 00:00 1', '15 00:00 1']),
+])
+def test_day_and_weekday(line, expected):
+    assert runs(line, at('2025-12-31 12:00'), len(expected)) == expected
 
 
 def test_first_run_of_a_line():
@@ -82,18 +95,42 @@ def test_back_off_of_a_rare_task():
     assert back_off(86400, 5, 600) == 86400
 
 
-def test_alarm():
-    alarm, key = Alarm(), ('task', 'KeyError', 'KeyError: 1')
-    assert alarm.count(key, 0) == 1
-    assert [alarm.count(key, now) for now in range(1, 60)] == [0] * 59
-    assert alarm.count(('task', 'KeyError', 'KeyError: 2'), 30) == 1
-    assert alarm.count(key, 60) == 60
-    assert alarm.count(key, 200) == 1
+@pytest.mark.parametrize(('schedule', 'expected'), [
+    (Every(60), 'every 60 s'),
+    (Every(0.5, 2.5), 'every 0.5 s and up to 2.5 s later'),
+    (Cron('30 2 * * *'), "at '30 2 * * *' UTC"),
+    (Cron('30 2 * * *', BERLIN), "at '30 2 * * *' Europe/Berlin"),
+    (Cron('30 2 * * *', BERLIN, 5), "at '30 2 * * *' Europe/Berlin and up to 5 s later"),
+])
+def test_in_words(schedule, expected):
+    assert str(schedule) == expected
 
 
-def test_alarm_forgets():
-    alarm = Alarm()
-    for number in range(MOST + 10):
-        assert alarm.count(('task', 'Error', str(number)), 0) == 1
-    assert alarm.count(('task', 'Error', '0'), 1) == 1
-    assert alarm.count(('task', 'Error', str(MOST)), 1) == 0
+def test_line_that_ran_in_the_future():
+    """The clock was wrong then: nothing was missed."""
+    now = at('2026-05-05 12:00')
+    assert Cron('30 2 * * *', BERLIN).first(now, at('2026-07-01 00:00')) == at('2026-05-06 02:30')
+
+
+@pytest.mark.parametrize(('line', 'fault'), [
+    ('30 2 * * *', ''),
+    ('*/5 8-17 1,15 jan-mar mon-fri', ''),
+    ('0 0 l * *', ''),
+    ('* * * thu', 'should be five fields: minute, hour, day, month, day of week'),
+    ('', 'should be five fields: minute, hour, day, month, day of week'),
+    ('61 * * * *', "has the minute '61', which makes no sense: 0 to 59"),
+    ('* 24 * * *', "has the hour '24', which makes no sense: 0 to 23"),
+    ('* * 0 * *', "has the day '0', which makes no sense: 1 to 31"),
+    ('* * * june *', "has the month 'june', which makes no sense: 1 to 12, or jan to dec"),
+    ('* * * * 8', "has the day of week '8', which makes no sense: 0 to 7, or sun to sat"),
+    ('*/0 * * * *', "has the minute '*/0', which makes no sense: 0 to 59"),
+    ('R R * * *', "has the minute 'R', which would be another one at each start"),
+    ('0 r(2-4) * * *', "has the hour 'r(2-4)', which would be another one at each start"),
+    ('0 H * * *', "has the hour 'H', which would be another one at each start"),
+])
+def test_fault(line, fault):
+    assert fault_of(line) == fault
+
+
+def test_back_off_of_countless_failures():
+    assert back_off(60, 10_000, 600) == 600

@@ -2,12 +2,14 @@
 import re
 import time
 from contextlib import ExitStack
+from itertools import permutations
 from socket import MSG_PEEK
 
 import pytest
 
 from apiphant.validation import status_line
-from tests.kit.running import DEADLINE, Server, production, wait_for, write_tree
+from tests.kit.cpu import is_quick
+from tests.kit.running import DEADLINE, Server, dev, production, wait_for, write_tree
 from tests.kit.wire import Wire, descriptors
 
 pytestmark = pytest.mark.once
@@ -111,6 +113,21 @@ def test_refusal_arrives(server, name):
         assert wire.rest() == b''
 
 
+@pytest.mark.parametrize('name', REFUSED)
+def test_refusal_after_what_looks_like_it(server, name):
+    """Good requests that are known by now, with the same lines as far as they are good ones, change nothing."""
+    data, status = REFUSED[name]
+    lines = [line.decode() for line in data[:1000].split(b'\r\n') if line == b'A: b']
+    for _ in range(2):
+        with Wire(server) as wire:
+            for alike in (post(b'{"n":1}'), post(b'{"n":1}', *lines[:1])) * 3:
+                wire.send(alike)
+                assert wire.answer().content == {'n': 1}
+            wire.send(data + post())
+            assert wire.answer().status == f'HTTP/1.1 {status_line(status)}'
+            assert wire.rest() == b''
+
+
 @pytest.mark.parametrize('path', ['echo/read', 'raw/create', 'raw/delete'])
 def test_too_large_before_any_is_read(server, path):
     """The answer comes before the body, and is not lost when the client sends on."""
@@ -146,6 +163,28 @@ def test_body_that_nobody_reads(server):
     with Wire(server, post(b'a' * 100_000, path='nothing') + post(b'{"a":1}')) as wire:
         assert wire.answer().status == 'HTTP/1.1 404 Not Found'
         assert wire.answer().content == {'a': 1}
+
+
+def test_route_is_decided_once(tmp_path):
+    """At the head: a save between it and the rest of the body does not change whom the call is for."""
+    versions = {
+        'plain': 'def read(request):\n    return {"plain": request}\n',
+        'raw': ('from apiphant.server import raw_environ\n\n@raw_environ\ndef read(environ):\n'
+                '    return {"raw": len(environ["wsgi.input"].read())}\n'),
+        'none': 'def create(request):\n    return {}\n'}
+    body = b'{"a": 1}'  # as it is posted
+    answers = {'plain': {'plain': {'a': 1}}, 'raw': {'raw': len(body)}, 'none': {'error': '404 Not Found'}}
+    target = write_tree(tmp_path, {'shop/api/v0/echo.py': versions['plain']}) / 'shop/api/v0/echo.py'
+    with dev(tmp_path / 'shop') as running:
+        for before, after in permutations(versions, 2):
+            target.write_text(versions[before] * 2)
+            wait_for(lambda answer=answers[before]: running.post('/api/v0/echo/read', {'a': 1})[1] == answer, before)
+            with Wire(running, post(body)[:-3]) as wire:
+                running.post('/api/v0/echo/create')  # so that the head has been read
+                target.write_text(versions[after])
+                wait_for(lambda answer=answers[after]: running.post('/api/v0/echo/read', {'a': 1})[1] == answer, after)
+                wire.send(body[-3:])
+                assert wire.answer().content == answers[before], (before, after)
 
 
 def test_exact_answer(server):
@@ -343,22 +382,21 @@ def test_thousand_idle(server):
             wire.send(b'POST /api')
         started = time.monotonic()
         assert server.post('/api/v0/echo/read', {'a': 1}) == (200, {'a': 1})
-        assert time.monotonic() - started < 1
+        assert is_quick(time.monotonic() - started, 1)
         for wire in wires[::3]:
             wire.send(post(b'{"a":2}'))
         assert [wire.answer().content for wire in wires[::3]] == [{'a': 2}] * 334
 
 
 def test_idle_time(product):
-    with production(product, '--keep-alive', '1') as server, Wire(server, post()) as wire:
+    with production(product, '--keep-alive', '3') as server, Wire(server, post()) as wire:
         wire.answer()
+        assert wire.is_silent(1)
         started = time.monotonic()
-        assert wire.is_silent(0.7)
         wire.send(post(b'{"a":1}'))
         assert wire.answer().content == {'a': 1}
-        started = time.monotonic()
         assert wire.rest() == b''
-        assert 0.5 < time.monotonic() - started < 5
+        assert time.monotonic() - started > 2
 
 
 @pytest.fixture(scope='module')
@@ -372,12 +410,12 @@ def hasty(product):
     b'POST /api', head()[:-2], head('Content-Length: 100') + b'{', head(CHUNKED) + b'50\r\n{', head('Expect: 100-continue', 'Content-Length: 2')])
 def test_slow_request(hasty, data):
     """A head or body that is not whole in time is refused, and what trickles in does not help it."""
+    started = time.monotonic()
     with Wire(hasty, data) as wire:
         if b'Expect' in data:
             assert wire.take(len(CONTINUE)) == CONTINUE
-        started = time.monotonic()
         while wire.is_silent(0.2):
-            assert time.monotonic() - started < 10
+            assert time.monotonic() - started < DEADLINE
             wire.send(b'1' if data.endswith(b'{') else b'')
         assert time.monotonic() - started > 0.7
         assert wire.answer().status == 'HTTP/1.1 408 Request Timeout'
@@ -397,16 +435,16 @@ def test_slow_connection(hasty):
 
 def test_slow_stream(hasty):
     """A handler that waits for more than comes in time is ended."""
+    started = time.monotonic()
     with Wire(hasty, head('Content-Length: 10', path='raw/create') + b'a') as wire:
-        started = time.monotonic()
         wire.rest()
-        assert 0.7 < time.monotonic() - started < 10
+        assert time.monotonic() - started > 0.7
 
 
 def test_never_reading(hasty):
     with Wire(hasty, post(b'{"size":50000000}', path='echo/create')) as wire:
         wait_for(lambda: wire.socket.recv(1, MSG_PEEK))
-        time.sleep(2)  # twice the limit
+        wait_for(lambda: not wire.is_held, 'the server to give it up')
         with pytest.raises((AssertionError, ConnectionError)):
             wire.answer()
     assert hasty.post('/api/v0/echo/read', {'a': 1}) == (200, {'a': 1})

@@ -166,6 +166,7 @@ REFUSED = {
         'star': get(b'*'), 'star and more': get(b'*/', method=b'OPTIONS'), 'authority': get(b'h:80'), 'CONNECT': get(b'h:80', method=b'CONNECT'), 'relative': get(b'a'),
         'other scheme': get(b'ftp://h/'), 'absolute without a host': get(b'http:/a'),
         'small method': get(b'/', method=b'post'), 'unknown method': get(b'/', method=b'FOO'), 'no method': b' / HTTP/1.1\r\nHost: x\r\n\r\n',
+        'ICE': b'SOURCE / ICE/1.0\r\nHost: x\r\n\r\n', 'RTSP': b'OPTIONS / RTSP/1.0\r\nHost: x\r\n\r\n', 'RTSP 1.1': b'GET / RTSP/1.1\r\nHost: x\r\n\r\n',
         'HTTP/2 preface': b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'TLS': b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 'SMTP': b'EHLO x\r\n',
         'PROXY': b'PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n' + post(), 'PROXY 2': b'\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c',
     }.items()},
@@ -356,3 +357,23 @@ def test_method_of_what_is_refused(method):
     """It is known as soon as it has come: an answer to HEAD has no body."""
     for rest in (b'A : b\r\n\r\n', b'\r\n', b'A: ' + b'a' * 50_000):
         assert parse(f'{method} /a HTTP/1.1\r\n'.encode() + rest)[0].ends[0].method == method
+
+
+def test_upgrade_that_is_not_offered():
+    """Without Connection: Upgrade it means nothing, and the connection goes on."""
+    one = with_headers(b'Host: x', b'Upgrade: h2c', line=b'GET /a HTTP/1.1\r\n')
+    assert each_way(one + one) == [('GET', '/a', b'')] * 2
+    assert parse(one)[0].ends[0].keep_alive
+
+
+def test_upgrade_ends_the_connection():
+    one = with_headers(b'Host: x', b'Connection: Upgrade', b'Upgrade: h2c', line=b'GET /a HTTP/1.1\r\n')
+    owner, parser = parse(one + one)
+    assert [(message.path, message.keep_alive) for message in owner.ends] == [('/a', False)]
+    assert parser.is_over
+
+
+def test_at_rest():
+    """A parser that nothing is fed to is in the middle of nothing."""
+    for parser in (Parser(Owner()), parse(with_headers(b'Host: x', line=b'GET /a HTTP/1.1\r\n'))[1]):
+        assert not (parser.is_in_head or parser.is_in_body or parser.is_over or parser.awaits_continue)

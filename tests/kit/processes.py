@@ -13,10 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.kit.cpu import is_quick
 from tests.kit.running import DEADLINE, Program, Server, wait_for
 
-PATIENCE = 10.0  # seconds in which a process has to be gone
-PROMPT = 1.0  # seconds for a normal request after a fault
+PROMPT = 1.0  # seconds for a normal request after a fault, on a machine that has nothing else to do
 
 
 class Serving(Program):
@@ -59,10 +59,24 @@ def workers_of(server: Program, number: int = 2) -> set[int]:
     return children(server.process.pid)
 
 
+def free_port() -> int:
+    """One that nobody listened on just now."""
+    with socket.create_server(('127.0.0.1', 0)) as found:
+        return int(found.getsockname()[1])
+
+
 def is_free(port: int, host: str = '127.0.0.1') -> bool:
     """Whether nobody listens there."""
     with socket.socket() as probe:
         return probe.connect_ex((host, port)) != 0
+
+
+def open_files(pid: int) -> list[str]:
+    found = []
+    for entry in Path(f'/proc/{pid}/fd').iterdir():
+        with suppress(OSError):  # closed meanwhile
+            found.append(os.readlink(entry))
+    return found
 
 
 def cpu_of(pid: int) -> float:
@@ -98,19 +112,19 @@ def read_all(connection: socket.socket) -> bytes:
     return b''.join(parts)
 
 
-def leaves(server: Program, number: int = signal.SIGTERM, within: float = PATIENCE) -> int:
+def leaves(server: Program, number: int = signal.SIGTERM) -> int:
     """The exit status after a signal."""
     server.process.send_signal(number)
-    return server.wait(within)
+    return server.wait()
 
 
 def answers_promptly(server: Server, path: str = '/api/v0/plain/read') -> Any:
-    """The content of a normal request, which is 200 within a second."""
+    """The content of a normal request, which is 200 within a second; or longer, by as much as this machine is slower now."""
     started = time.monotonic()
     status, content = server.post(path)
     taken = time.monotonic() - started
     assert status == 200, (status, content, server.text)
-    assert taken < PROMPT, f'{taken:.2f} s'
+    assert is_quick(taken, PROMPT), f'{taken:.2f} s'
     return content
 
 

@@ -7,14 +7,10 @@ import subprocess
 from pathlib import Path
 from typing import Any, Self
 
+from tests.kit.processes import free_port
 from tests.kit.running import wait_for
 
 PASSWORD = 's3cret-w0rd'
-
-
-def free_port() -> int:
-    with socket.create_server(('127.0.0.1', 0)) as found:
-        return found.getsockname()[1]
 
 
 class Redis:
@@ -25,6 +21,9 @@ class Redis:
         self._folder = folder
         self._options = options
         self.start()
+        while self._process.poll() is not None:  # another took the port meanwhile
+            self.port = free_port()
+            self.start()
 
     @property
     def shown(self) -> str:
@@ -40,7 +39,7 @@ class Redis:
         self._process = subprocess.Popen(
             [command, '--port', str(self.port), '--bind', '127.0.0.1', '--requirepass', PASSWORD, '--save', '', *self._options],
             cwd=self._folder, stdout=subprocess.DEVNULL)
-        wait_for(self._answers, 'redis-server')
+        wait_for(lambda: self._process.poll() is not None or self._answers(), 'redis-server')
 
     def _answers(self) -> bool:
         try:

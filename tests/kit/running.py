@@ -155,12 +155,18 @@ def production(product: Path, *words: str, **options: Any) -> Iterator[Server]:
         yield server
 
 
-@contextmanager
-def https(product: Path, folder: Path, *words: str, **options: Any) -> Iterator[Server]:
-    """The same over TLS, with a certificate that is made in the folder."""
+def make_certificate(folder: Path) -> Path:
+    """For 127.0.0.1, with its key."""
     certificate = folder / 'both.pem'
     subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost',
                     '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', certificate, '-out', certificate], check=True, capture_output=True)
+    return certificate
+
+
+@contextmanager
+def https(product: Path, folder: Path, *words: str, **options: Any) -> Iterator[Server]:
+    """The same over TLS, with a certificate that is made in the folder."""
+    certificate = make_certificate(folder)
     with production(product, '--certfile', str(certificate), *words, **options) as server:
         server.tls = ssl.create_default_context(cafile=certificate)
         yield server

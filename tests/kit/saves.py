@@ -1,4 +1,4 @@
-"""The six ways in which editors save a file (RELOAD.md): the watcher sees each of them differently."""
+"""The six ways in which editors save a file: the watcher sees each of them differently."""
 from __future__ import annotations
 
 import os

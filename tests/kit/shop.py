@@ -72,7 +72,7 @@ class Shop:
         return len(self.server.lines)
 
     def settle(self) -> int:
-        """As `fence`, once what a save leaves missing or empty has been believed, too."""
+        """As `fence`, once all that has to wait to be believed was, too: what is missing, empty, or new and perhaps half written."""
         since = self.fence()
         (self.folder / FENCE).unlink()
         self.server.wait_for_line(r'Reloaded .*a_fence \(gone\)', since)
@@ -88,7 +88,7 @@ class Shop:
     @contextmanager
     def steady(self, target: str, reloads: Container[int] = (1,), allowed: Container[int] = (200,)) -> Iterator[Poller]:
         """Nobody notices what is done in this block (i1), one process does it (i2), and so many log lines tell of it (i3, i4)."""
-        pid, since = self.answer('pid'), self.fence()
+        pid, since = self.answer('pid'), self.settle()
         with Poller(self.server, f'/api/v0/{target}/read', allowed) as poller:
             yield poller
             self.settle()

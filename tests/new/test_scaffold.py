@@ -3,7 +3,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import zipfile
@@ -13,6 +12,7 @@ import pytest
 
 from apiphant.api.product import ProductError
 from apiphant.new import scaffold, template
+from tests.kit.processes import free_port
 from tests.kit.running import DEADLINE, SAMPLE, Program, clean_environment, production, run_cli, write_tree
 
 ROOT = SAMPLE.parent.parent
@@ -105,11 +105,6 @@ def quick_test(product, port, env):
     script.write_text(script.read_text().replace('8888', str(port)))
     tests.write_text(f'from apiphant.test import config\nconfig.update(port={port})\n{tests.read_text()}')
     return subprocess.run([script], capture_output=True, text=True, timeout=DEADLINE, check=False, env=env)
-
-
-def free_port():
-    with socket.create_server(('127.0.0.1', 0)) as taken:
-        return taken.getsockname()[1]
 
 
 def test_quick_test_starts_server(tmp_path, commands):
@@ -231,7 +226,8 @@ def before_move(tmp_path, what):
     return Program('-c', f'''
 import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
-from apiphant import cli, scaffold
+from apiphant import cli
+from apiphant.new import scaffold
 copy = scaffold._copy
 def copy_and_more(source, made):
     files = copy(source, made)
@@ -271,9 +267,9 @@ def test_wheel_holds_template(tmp_path):
     source = tmp_path / 'source'
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns('.venv*', '.git', '.*_cache', '__pycache__', 'build', 'dist', '*.egg-info', '.hypothesis'))
     write_tree(source, {'tests/myproduct/api/__pycache__/x.pyc': ''})
-    subprocess.run([sys.executable, '-m', 'build', '--outdir', str(tmp_path / 'dist'), str(source)], capture_output=True, check=True, timeout=100)
+    subprocess.run([sys.executable, '-m', 'build', '--outdir', str(tmp_path / 'dist'), str(source)], capture_output=True, check=True, timeout=250)
     with zipfile.ZipFile(next((tmp_path / 'dist').glob('*.whl'))) as wheel:
-        held = {item.filename.removeprefix('apiphant/myproduct/'): item.external_attr >> 16 for item in wheel.infolist() if item.filename.startswith('apiphant/myproduct/')}
+        held = {item.filename.removeprefix('apiphant/new/myproduct/'): item.external_attr >> 16 for item in wheel.infolist() if item.filename.startswith('apiphant/new/myproduct/')}
     assert sorted(held) == sorted(map(str, template.files(SAMPLE)))
     for file, mode in held.items():
         assert bool(mode & 0o111) == bool((SAMPLE / file).stat().st_mode & 0o111), file

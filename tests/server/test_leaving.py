@@ -1,11 +1,12 @@
 """A process that is told to stop while the last bytes of calls arrive answers them, and is gone: production, TLS and dev."""
 import os
 import signal
+import threading
 import time
 
 import pytest
 
-from tests.kit.processes import is_running, request_bytes
+from tests.kit.processes import children, is_running, lines_like, request_bytes, workers_of
 from tests.kit.running import dev, https, production, wait_for, write_tree
 from tests.kit.wire import Wire
 
@@ -83,3 +84,47 @@ def test_last_bytes_when_it_stops(product, tmp_path, kind, number, seconds):
             wire.socket.close()
         if kind != 'dev':
             assert server.end() == 0
+
+
+def test_none_is_left_over_many_hups(product):
+    """Under two hundred clients who keep their connections and call all the time."""
+    with production(product, '--graceful-timeout', '8') as server:
+        is_over = threading.Event()
+        answered, failed = [0], []
+        threads = [threading.Thread(target=call_all_the_time, args=(server, 25, is_over, answered, failed)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(20):
+                olds, before = children(server.process.pid), answered[0]
+                server.process.send_signal(signal.SIGHUP)
+                wait_for(lambda: not olds & children(server.process.pid), 'the old workers to leave', 30)  # noqa: B023
+                wait_for(lambda: answered[0] > before + 200, 'calls to go on')  # noqa: B023
+        finally:
+            is_over.set()
+            for thread in threads:
+                thread.join()
+        assert not failed
+        assert len(workers_of(server, 1)) == 1
+        assert not lines_like(server, 'ERROR|WARNING')
+        assert server.end() == 0
+
+
+def call_all_the_time(server, number, is_over, answered, failed):
+    """On so many connections in turn; one that was closed between two calls is opened again."""
+    wires = [Wire(server) for _ in range(number)]
+    while not is_over.is_set():
+        for index, wire in enumerate(wires):
+            try:
+                wire.send(request_bytes(READ))
+                answer = wire.answer()
+                answered[0] += 1
+            except (AssertionError, OSError) as error:
+                if 'after b\'\'' not in str(error) and not isinstance(error, ConnectionError):
+                    failed.append(error)
+                answer = None
+            if answer is None or answer.headers.get('Connection') == 'close':
+                wire.socket.close()
+                wires[index] = Wire(server)
+    for wire in wires:
+        wire.socket.close()

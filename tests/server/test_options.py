@@ -26,7 +26,7 @@ from tests.kit.processes import (
     request_bytes,
     workers_of,
 )
-from tests.kit.running import clean_environment, production, run_cli, wait_for, write_tree
+from tests.kit.running import DEADLINE, clean_environment, production, run_cli, wait_for, write_tree
 
 pytestmark = pytest.mark.once
 
@@ -60,9 +60,9 @@ BLOCKING = '/api/v0/plain/update'
 NUMBERS = ('-1', '1.5', 'x', '1e3', '٣', ' ', '0x10')
 BAD = {
     'workers': ('0', *NUMBERS), 'timeout': NUMBERS, 'graceful-timeout': NUMBERS, 'max-requests': NUMBERS, 'max-requests-jitter': NUMBERS,
-    'pid': ('/nowhere/pid', '/'), 'fd': ('999', *NUMBERS), 'keep-alive': ('0', *NUMBERS), 'max-connections': NUMBERS, 'max-body': NUMBERS,
+    'pid': ('/nowhere/pid', '/'), 'umask': ('8', '-1', '1.5', 'x', '٣', ' ', '0x10', '77777'), 'fd': ('999', *NUMBERS), 'keep-alive': ('0', *NUMBERS), 'max-connections': NUMBERS, 'max-body': NUMBERS,
     'access-log': ('/nowhere/access.log', '/'), 'log-level': ('loud', 'INFO', '10'), 'certfile': ('/nowhere/cert.pem', '/dev/null', '/'),
-    'keyfile': ('/nowhere/key.pem', '/dev/null'), 'forwarded-allow-ips': ('nobody', '127.0.0.1;::1')}
+    'keyfile': ('/nowhere/key.pem', '/dev/null'), 'forwarded-allow-ips': ('nobody', '127.0.0.1;::1', '10.0.0.1/8')}
 BY_ARGPARSE = [(name, value) for name, values in BAD.items() for value in values if name not in ('pid', 'access-log', 'forwarded-allow-ips')
                and not value.startswith('/dev') and (name, value) not in (('fd', '999'), ('certfile', '/'))]
 BY_SERVER = [(name, value) for name, values in BAD.items() for value in values if (name, value) not in BY_ARGPARSE]
@@ -186,9 +186,9 @@ def test_no_timeout(product, given):
 
 
 def test_graceful_timeout(product, given):
-    with serve(product, given, graceful_timeout=1) as server, connect(server, request_bytes(SLOW, {'seconds': 60})):
+    with serve(product, given, graceful_timeout=1) as server, connect(server, request_bytes(SLOW, {'seconds': 600})):
         server.wait_for_line('create begins')
-        assert leaves(server, within=3) == 0
+        assert leaves(server) == 0
 
 
 def test_max_requests(product, given):
@@ -233,12 +233,11 @@ def test_descriptor(product, given):
 
 
 def test_keep_alive(product, given):
+    started = time.monotonic()
     with serve(product, given, keep_alive=1) as server, connect(server, request_bytes(READ)) as connection:
-        connection.settimeout(4)
         assert connection.recv(4096).startswith(b'HTTP/1.1 200')
-        started = time.monotonic()
         assert connection.recv(4096) == b''
-        assert 0.5 < time.monotonic() - started < 3.5
+        assert time.monotonic() - started > 1
 
 
 def test_max_connections(product, given):
@@ -368,7 +367,7 @@ class Https:
         self._context = ssl.create_default_context(cafile=certificate / 'cert.pem')
 
     def connect(self):
-        return http.client.HTTPSConnection(self.host, self.port, timeout=5, context=self._context)
+        return http.client.HTTPSConnection(self.host, self.port, timeout=DEADLINE, context=self._context)
 
     def post(self, path, request=None):
         connection = self.connect()
@@ -378,7 +377,7 @@ class Https:
             connection.close()
 
     def plain(self):
-        return socket.create_connection((self.host, self.port), timeout=5)
+        return socket.create_connection((self.host, self.port), timeout=DEADLINE)
 
 
 def post_on(connection, path, request=None):
@@ -443,12 +442,10 @@ def test_https_stops_gracefully(https):
     assert post_on(idle, READ)[0] == 200
     busy.request('POST', SLOW, '{"seconds": 1}')
     server.wait_for_line('create begins')
-    started = time.monotonic()
     server.process.terminate()
     response = busy.getresponse()
     assert (response.status, response.headers['Connection'], response.read()) == (200, 'close', b'{}')
-    assert server.wait(4) == 0
-    assert time.monotonic() - started < 3
+    assert server.wait() == 0
     for connection in (silent, idle, busy):
         connection.close()
 

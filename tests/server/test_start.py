@@ -2,12 +2,14 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import sys
 
 import pytest
 
 from apiphant import server
-from tests.kit.running import SAMPLE, Server, clean_environment, production, run_cli, wait_for, write_tree
+from tests.kit.running import SAMPLE, Server, production, run_cli, wait_for, write_tree
+from tests.kit.wire import Wire
 
 RAW = '''
 from apiphant.server import raw_environ, raw_response
@@ -188,7 +190,7 @@ def test_system_exit_in_handler(serving):
 
 def test_says_what_it_serves(shop):
     with production(shop) as running:
-        assert re.search(r'INFO at worker\._say_serving:\d+ \[.*\] Serving shop: 13 actions on http://127.0.0.1:\d+, 1 worker', running.text)
+        assert re.search(r'INFO at server\.worker\._say_serving:\d+ \[.*\] Serving shop: 13 actions on http://127.0.0.1:\d+, 1 worker', running.text)
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
@@ -208,6 +210,15 @@ def test_serve_from_a_program(shop):
         assert running.end() == 0
 
 
+def test_serve_with_an_unknown_option(shop):
+    """Nothing that is given is dropped without a word."""
+    for words, like in (('worker=2', "'worker'; 'workers' is one"), ('nothing=2', "'nothing'"), ("workers='x'", "workers: 'x' should be a whole number")):
+        call = f"import apiphant.server; apiphant.server.serve({str(shop)!r}, '127.0.0.1:0', {words})"
+        done = subprocess.run([sys.executable, '-c', call], check=False, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert like in done.stderr.splitlines()[-1], done.stderr
+
+
 def test_serve_in_patched_program(shop):
     done = run_cli(str(shop), 'patched', module='tests.kit.programs.program')
     assert done.returncode == 1
@@ -220,9 +231,23 @@ def test_application_is_for_any_server(shop):
 
 def test_keep_alive(shop):
     """Several calls on one connection (test_address has what keeps the second from being held back for 40 ms)."""
-    with production(shop, env=clean_environment()) as running, socket.create_connection((running.host, running.port)) as connection:
+    with production(shop) as running, Wire(running) as wire:
         for _ in range(3):
-            connection.sendall(b'POST /api/v1/other/read HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}')
-            answer = b''
-            while not answer.endswith(b'{"slept":0}'):
-                answer += connection.recv(4096)
+            wire.send(b'POST /api/v1/other/read HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}')
+            answer = wire.answer()
+            assert (answer.status, answer.content) == ('HTTP/1.1 200 OK', {'slept': 0})
+            assert 'Connection' not in answer.headers
+        assert wire.is_silent()
+
+
+LIGHT = """
+import sys
+from apiphant.server import raw_environ, raw_response
+print(*sorted({'argparse', 'gevent', 'gunicorn', 'ssl'} & sys.modules.keys()))
+"""
+
+
+def test_marks_of_handlers_are_light():
+    """A handler's first import of them must not take long."""
+    done = subprocess.run([sys.executable, '-c', LIGHT], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ('\n', '')

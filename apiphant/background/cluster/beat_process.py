@@ -11,26 +11,26 @@ import gevent
 
 from ...words import reason
 from . import beat
-from .engine_watch import Watch
-
-log = logging.getLogger(__name__)
+from .engine_watch import EngineWatch
 
 LONGEST = 30.0  # seconds to which the pause before a new scheduler grows
 STEADY = 10.0  # seconds after which a scheduler counts as having worked
 PATIENCE = 5.0  # seconds that a scheduler gets to end
 
+log = logging.getLogger(__name__)
 
-class Scheduler:
-    """The child process, started again when it ends."""
 
-    def __init__(self, job: str, watch: Watch) -> None:
+class BeatProcess:
+    """The child process, which runs `beat` and gets `job` on its standard input."""
+
+    def __init__(self, job: str, watch: EngineWatch) -> None:
         self._job = job
         self._watch = watch
         self._process: subprocess.Popen[bytes] | None = None
         self._is_over = False
 
     def run(self) -> None:
-        """Until `end`."""
+        """Start it again and again until `end`."""
         pause = 1.0
         while not self._is_over:
             self._watch.up.wait()
@@ -57,6 +57,7 @@ class Scheduler:
         return self._process.wait()
 
     def end(self) -> None:
+        """End it, and start no other."""
         self._is_over = True
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()

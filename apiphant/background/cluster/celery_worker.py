@@ -18,16 +18,15 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from ...api.product import Product
-from ..run import run_once
-from ..scheduler import GRACEFUL_TIMEOUT
+from ..run import TaskCaller
+from ..stop import GRACEFUL_TIMEOUT
 from ..tasks import Task
 from .celery_app import node_name, prefix
 from .connections import connect
 from .engine import Engine
 from .failures import Failures
 from .locks import Locks
-from .on_error import SharedAlarm
-from .runs import Runs
+from .runs import GuardedRuns
 
 SPARE = 10  # greenlets beyond one for each task: for runs that find that their task is still running
 RETRY = 1.0  # seconds before the engine is tried again
@@ -35,11 +34,10 @@ HAND_BACK = 0.2  # seconds for which a message is kept that another runner shoul
 AT_LAST = 5.0  # seconds that Celery gets to say goodbye to the engine
 
 log = logging.getLogger(__name__)
-OnError = Callable[..., Any] | None
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
-    """Comes back soon, and leaves it to the watch to say that the engine is away."""
+    """Comes back soon. Says nothing when the engine is away: the watch does."""
 
     def ensure_connected(self, conn: Any) -> Any:
         return conn.ensure_connection(None, None, 1, 1, 3, callback=celery.worker.state.maybe_shutdown)
@@ -50,56 +48,81 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     on_connection_error_before_connected = on_connection_error_after_connected
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """It is for a runner of another release, while there is time."""
+        """Hand it back for a runner of another release, as long as there is time."""
         is_late = _is_late(message.headers.get('expires'))
         if is_late:
-            name = message.headers.get('task')
-            log.warning('Task %s: skipped, this runner has none of that name: is it of another version?', name)
+            told = 'Task %s: skipped, this runner has none of that name: is it of another version?'
+            log.warning(told, message.headers.get('task'))
         pause = 0.0 if is_late else HAND_BACK
         gevent.spawn_later(pause, message.reject_log_error, log, self.connection_errors, requeue=not is_late)
 
 
-def make(app: Celery, found: Product, tasks: Sequence[Task], on_error: OnError, shared: Engine) -> WorkController:
-    """A worker to start; it runs until `stop`."""
+class Worker:
+    """Celery's worker with the tasks of a product; `caller` calls them."""
+
+    def __init__(
+        self, app: Celery, product: Product, tasks: Sequence[Task], caller: TaskCaller, shared: Engine,
+    ) -> None:
+        _set_up_logs()
+        name = prefix(product.name)
+        locks, failures = Locks(partial(connect, shared.store), name), Failures(connect(shared.store), name)
+        self._runs = GuardedRuns(locks, failures, caller.run_once)
+        for task in tasks:
+            app.task(self._call_of(task), name=f'{product.name}.{task.name}', shared=False)
+        self._controller = _make_controller(app, product, len(tasks))
+
+    def run(self) -> None:
+        """Run tasks until `stop`."""
+        self._controller.start()
+
+    def stop(self) -> None:
+        """Start no new runs, and give those that are running some time.
+
+        Returns when that is over, if the process is still there.
+        """
+        celery.worker.state.should_stop = 0
+        gevent.sleep(GRACEFUL_TIMEOUT)
+        self._runs.end()
+        gevent.sleep(AT_LAST)
+
+    def _call_of(self, task: Task) -> Callable[[], None]:
+        """A function of its own for each task, as Celery wants it."""
+        def call() -> None:
+            self._runs.start(task)
+        return call
+
+
+def _make_controller(app: Celery, product: Product, number: int) -> WorkController:
+    return WorkController(
+        app=app,
+        hostname=node_name(product.name, 'runner'),
+        pool_cls='gevent',
+        consumer_cls=Consumer,
+        concurrency=number + SPARE,
+        ready_callback=lambda _: log.info('Ready to run tasks'),
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+
+
+def _set_up_logs() -> None:
     for name in ('celery', 'kombu'):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings('ignore', module=r'celery\.')
-    gevent.get_hub().NOT_ERROR += (KombuError, RedisError, OSError)  # of remote control, which starts again with the connection
+    # Remote control raises these and starts again with the connection. The attribute is documented by gevent.
+    gevent.get_hub().NOT_ERROR += (KombuError, RedisError, OSError)
     signals.setup_logging.connect(_leave_logging, weak=False)
     signals.task_revoked.connect(_tell_late, weak=False)
-    store, name = connect(shared.store), prefix(found.name)
-    run = partial(run_once, on_error=on_error, alarm=SharedAlarm(store, name))
-    runs = Runs(Locks(partial(connect, shared.store), name), Failures(store, name), run)
-    for task in tasks:
-        app.task(_call(runs, task), name=f'{found.name}.{task.name}', shared=False)
-    return WorkController(
-        app=app, hostname=node_name(found.name, 'runner'), pool_cls='gevent', consumer_cls=Consumer, concurrency=len(tasks) + SPARE,
-        ready_callback=lambda _: log.info('Ready to run tasks'), without_gossip=True, without_mingle=True, without_heartbeat=True)
-
-
-def stop(worker: WorkController) -> None:
-    """No new runs; those that are running get some time. Returns when that is over, if the process is still there."""
-    celery.worker.state.should_stop = 0
-    gevent.sleep(GRACEFUL_TIMEOUT)
-    log.warning('Tasks are still running after %g s, and are ended', GRACEFUL_TIMEOUT)
-    if worker.pool:
-        worker.pool._pool.kill(timeout=1)
-    gevent.sleep(AT_LAST)
-
-
-def _call(runs: Runs, task: Task) -> Callable[[], None]:
-    def call() -> None:
-        runs.start(task)
-    return call
 
 
 def _is_late(expires: str | None) -> bool:
-    """Of a message of ours, which always says until when it may run."""
+    """Whether the time is over in which a message may run; all of ours say until when."""
     return expires is None or datetime.fromisoformat(expires).timestamp() < time.time()
 
 
 def _leave_logging(**_: Any) -> None:
-    """Celery sets up no logging where somebody listens to this."""
+    """Celery sets up no logging if this is connected."""
 
 
 def _tell_late(sender: Any = None, expired: bool = False, **_: Any) -> None:

@@ -1,9 +1,12 @@
 """The engine that background tasks of many machines share: what its URL says. Pure; it knows nothing of Celery.
 
-    redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]                     one redis carries the messages, the schedule and the locks
-    rediss://...[?ssl_ca_certs=FILE&ssl_cert_reqs=none]            the same over TLS
+    redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]
+    rediss://...[?ssl_ca_certs=FILE&ssl_cert_reqs=none]
     sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]/SERVICE[/DB]
-    amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST],redis://...         messages over AMQP (amqps: over TLS), the rest in that redis
+    amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST],redis://...
+
+A redis carries the messages, the schedule and the locks; rediss is the same over TLS. With amqp (amqps: over TLS) the
+messages go over AMQP, and the rest is in that redis.
 """
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ from ...api.product import ProductError
 
 PORTS = {'redis': 6379, 'rediss': 6379, 'sentinel': 26379, 'amqp': 5672, 'amqps': 5671}
 STORES = ('redis', 'rediss', 'sentinel')
-FORMS = 'redis://HOST:PORT/DB, rediss://..., sentinel://HOST:PORT,HOST:PORT/SERVICE/DB, or amqp://HOST:PORT/VHOST,redis://HOST:PORT/DB'
+FORMS = (
+    'redis://HOST:PORT/DB, rediss://..., sentinel://HOST:PORT,HOST:PORT/SERVICE/DB, '
+    'or amqp://HOST:PORT/VHOST,redis://HOST:PORT/DB')
 
 
 class BadEngine(ProductError):
@@ -84,15 +89,16 @@ class Engine:
 
 def parse(text: str) -> Engine:
     """Raises BadEngine."""
-    found = [_endpoint(part) for part in re.split(r',(?=[a-z]+://)', text.strip())]
-    store = found[-1]
+    endpoints = [_endpoint(part) for part in re.split(r',(?=[a-z]+://)', text.strip())]
+    store = endpoints[-1]
     if store.scheme not in STORES:
-        raise BadEngine(f'the engine {store} needs a redis for the schedule and the locks: {store},redis://HOST:PORT/DB')
-    if len(found) == 1:
+        remedy = f'{store},redis://HOST:PORT/DB'
+        raise BadEngine(f'the engine {store} needs a redis for the schedule and the locks: {remedy}')
+    if len(endpoints) == 1:
         return Engine(store, store)
-    if len(found) > 2 or found[0].scheme in STORES:
+    if len(endpoints) > 2 or endpoints[0].scheme in STORES:
         raise BadEngine(f'an engine is {FORMS}')
-    return Engine(*found)
+    return Engine(*endpoints)
 
 
 def _endpoint(text: str) -> Endpoint:
@@ -100,9 +106,10 @@ def _endpoint(text: str) -> Endpoint:
         parts = urlsplit(text)
         if parts.scheme not in PORTS:
             raise BadEngine(f'an engine is {FORMS}')
-        login, _, hosts = parts.netloc.rpartition('@')
-        found = tuple(_host(host, PORTS[parts.scheme]) for host in hosts.split(','))
-        return Endpoint(parts.scheme, login, _only(found, parts.scheme), _path(parts), tuple(parse_qsl(parts.query)))
+        login, _, places = parts.netloc.rpartition('@')
+        hosts = tuple(_host(place, PORTS[parts.scheme]) for place in places.split(','))
+        _check_number(hosts, parts.scheme)
+        return Endpoint(parts.scheme, login, hosts, _path(parts), tuple(parse_qsl(parts.query)))
     except ValueError:
         raise BadEngine(f'the engine has a host or a port that makes no sense; it is {FORMS}') from None
 
@@ -112,17 +119,21 @@ def _host(text: str, port: int) -> tuple[str, int]:
     return parts.hostname or '127.0.0.1', parts.port or port
 
 
-def _only(hosts: tuple[tuple[str, int], ...], scheme: str) -> tuple[tuple[str, int], ...]:
+def _check_number(hosts: tuple[tuple[str, int], ...], scheme: str) -> None:
     if len(hosts) > 1 and scheme != 'sentinel':
         raise BadEngine(f'only sentinel:// takes more than one host; an engine is {FORMS}')
-    return hosts
 
 
 def _path(parts: SplitResult) -> str:
+    """Of a redis the database, behind the service of its sentinels, if it has some."""
     path = parts.path.strip('/')
     if parts.scheme.startswith('amqp'):
         return path
-    service, _, database = path.rpartition('/') if parts.scheme != 'sentinel' or '/' in path else (path or 'mymaster', '', '0')
-    if not (database or '0').isdecimal() or bool(service) != (parts.scheme == 'sentinel') or '/' in service:
+    if parts.scheme == 'sentinel' and '/' not in path:
+        return f'{path or "mymaster"}/0'
+    service, _, database = path.rpartition('/')
+    has_service = bool(service) and '/' not in service
+    is_number = (database or '0').isdecimal()
+    if not is_number or '/' in service or has_service != (parts.scheme == 'sentinel'):
         raise BadEngine(f'/{path} is no database of a redis; an engine is {FORMS}')
     return f'{service}/{database or 0}'.lstrip('/')

@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 Check = Callable[[], object]
 
 
-class Watch:
-    """Calls the checks by turns; one that raises shows that its endpoint cannot be reached."""
+class EngineWatch:
+    """Calls the checks again and again. One that raises shows that its endpoint cannot be reached."""
 
     def __init__(self, checks: Mapping[Endpoint, Check]) -> None:
         self._checks = checks
@@ -28,7 +28,7 @@ class Watch:
         self.up = Event()
 
     def look(self) -> bool:
-        """Now. Says what has changed."""
+        """Look now, and log what has changed. Returns whether all is well."""
         with self._turn:
             for endpoint, check in self._checks.items():
                 self._tell(endpoint, _trouble(check))
@@ -39,7 +39,7 @@ class Watch:
         return not self._troubles
 
     def run(self) -> None:
-        """For ever."""
+        """Look again and again, for ever."""
         pause = FIRST
         while True:
             is_well = self.look()

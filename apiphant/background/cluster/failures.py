@@ -1,4 +1,7 @@
-"""How often each task has failed in a row, on all machines together. One that goes on failing runs later and later, as on one machine."""
+"""How often each task has failed in a row, on all machines together.
+
+One that goes on failing runs later and later, as on one machine.
+"""
 from __future__ import annotations
 
 import logging
@@ -16,11 +19,13 @@ log = logging.getLogger(__name__)
 
 
 def rest(period: float, number: int, passed: float) -> float:
-    """Seconds for which a task stays away that failed so many times in a row, the last time in a run that began `passed` seconds ago.
+    """Seconds for which a task rests that failed so many times in a row. Its last run began `passed` seconds ago.
 
     Half a period less than to its next run, whose moment on the grid varies by what machines and networks take.
     """
-    return max(0.0, back_off(period, number - 1, LONGEST) - period / 2 - passed) if number > 1 else 0.0
+    if number <= 1:
+        return 0.0
+    return max(0.0, back_off(period, number - 1, LONGEST) - period / 2 - passed)
 
 
 class Failures:
@@ -35,7 +40,7 @@ class Failures:
         return bool(self._client.exists(self._key(task, 'resting')))
 
     def note(self, task: Task, *, is_done: bool, passed: float) -> None:
-        """A run that began `passed` seconds ago is over. Where redis is away, that counts for nothing."""
+        """Note a run that began `passed` seconds ago and is over. While redis is away nothing is noted."""
         try:
             if is_done:
                 self._client.delete(self._key(task, 'failures'))

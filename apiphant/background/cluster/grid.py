@@ -8,7 +8,7 @@ from typing import Any
 from ..schedule import Cron, Every, Schedule
 
 SKEW = 60.0  # seconds by which the clocks of two machines may differ
-LONGEST_WAIT = 3600.0  # seconds for which a run of a cron line waits for a runner: a nightly task should not run at noon
+LONGEST_WAIT = 3600.0  # seconds that a run of a cron line waits for a runner: a nightly task should not run at noon
 SOONEST = 0.001  # seconds, for a grid that floating point cannot hold
 
 KINDS: dict[str, type[Schedule]] = {'every': Every, 'cron': Cron}
@@ -23,7 +23,7 @@ def from_json(fields: dict[str, Any]) -> Schedule:
 
 
 def following(name: str, schedule: Schedule, last: float, now: float) -> float:
-    """When a task that ran last at `last` is due, on the clock on the wall, whose grid is the same on all machines."""
+    """When a task that ran at `last` is due next, by the clock on the wall: its grid is the same on all machines."""
     last = now if last > now + SKEW else last
     base = last - schedule.jitter
     while True:

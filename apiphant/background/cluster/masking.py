@@ -16,16 +16,17 @@ def hide(secrets: Iterable[str]) -> None:
     """From now on, in this process. The handlers of the root logger should be there."""
     pattern = re.compile('|'.join([LOGIN, *map(_pattern, sorted(secrets, key=len, reverse=True))]))
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(Masked(handler.formatter or logging.Formatter(), pattern))
-    sys.stdout, sys.stderr = (Stream(stream, pattern) for stream in (sys.stdout, sys.stderr))
+        handler.setFormatter(MaskedFormatter(handler.formatter or logging.Formatter(), pattern))
+    sys.stdout, sys.stderr = (MaskedStream(stream, pattern) for stream in (sys.stdout, sys.stderr))
 
 
 def _pattern(secret: str) -> str:
-    return re.escape(secret) if len(secret) >= SHORT else rf'(?<=[\'"]){re.escape(secret)}(?=[\'"])'
+    text = re.escape(secret)
+    return text if len(secret) >= SHORT else rf'(?<=[\'"]){text}(?=[\'"])'
 
 
-class Masked(logging.Formatter):
-    """What another formatter makes, masked."""
+class MaskedFormatter(logging.Formatter):
+    """Masks what another formatter makes."""
 
     def __init__(self, formatter: logging.Formatter, pattern: re.Pattern[str]) -> None:
         super().__init__()
@@ -35,8 +36,8 @@ class Masked(logging.Formatter):
         return self._pattern.sub(MASK, self._formatter.format(record))
 
 
-class Stream:
-    """A text stream that masks what is written to it."""
+class MaskedStream:
+    """Masks what is written to a text stream."""
 
     def __init__(self, stream: TextIO, pattern: re.Pattern[str]) -> None:
         self._stream, self._pattern = stream, pattern

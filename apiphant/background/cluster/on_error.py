@@ -1,17 +1,15 @@
-"""How often `on_error` hears of errors, on all machines together: the rule of `alarm`, with what it counts in redis."""
+"""How often `on_error` is called, on all machines together: as `Throttle` decides, with the counts in redis."""
 from __future__ import annotations
-
-from hashlib import sha256
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-from ..on_error import QUIET, Alarm, Key
+from ..on_error import QUIET, Throttle
 
 FORGOTTEN = 3600  # seconds after which errors that were not told count no more
 
 
-class SharedAlarm(Alarm):
+class SharedThrottle(Throttle):
     """While redis is away, each runner counts for itself."""
 
     def __init__(self, client: Redis, prefix: str) -> None:
@@ -19,21 +17,24 @@ class SharedAlarm(Alarm):
         self._client = client
         self._prefix = prefix
 
-    def count(self, key: Key, now: float) -> int:
+    def count(self, key: str, now: float) -> int:
         """How many errors like this one are to be told now, itself with them; 0 while that has to wait."""
         try:
-            return self._count(sha256('\n'.join(key).encode(errors='backslashreplace')).hexdigest())
+            return self._count(key)
         except (RedisError, OSError):
             return super().count(key, now)
 
     def _count(self, error: str) -> int:
-        told, untold = (f'{self._prefix}:{what}:{error}' for what in ('told', 'untold'))
+        told, untold = f'{self._prefix}:told:{error}', f'{self._prefix}:untold:{error}'
         with self._client.pipeline() as pipe:
             pipe.incr(untold)
             pipe.expire(untold, FORGOTTEN)
             pipe.set(told, 1, nx=True, ex=int(QUIET))
             if not pipe.execute()[-1]:
                 return 0
+        return self._take(untold)
+
+    def _take(self, untold: str) -> int:
         with self._client.pipeline() as pipe:
             pipe.get(untold)
             pipe.delete(untold)

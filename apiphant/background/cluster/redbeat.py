@@ -1,4 +1,4 @@
-"""RedBeat with our grid: entries, and a scheduler that puts them into redis."""
+"""RedBeat with our grid: entries in redis, and the scheduler that sends them."""
 from __future__ import annotations
 
 import json
@@ -10,11 +10,10 @@ from typing import Any
 from celery.schedules import BaseSchedule, schedstate
 from redbeat import RedBeatScheduler, RedBeatSchedulerEntry
 from redbeat.decoder import RedBeatJSONDecoder, RedBeatJSONEncoder
-from redbeat.schedulers import get_redis
+from redbeat.schedulers import ensure_conf, get_redis
 
 from ..schedule import Every, Schedule
 from . import grid
-from .grid import following, from_json, lifetime, to_json
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ class Due(BaseSchedule):  # type: ignore[misc]
         self.name, self.schedule = name, schedule
 
     def due(self, last_run_at: datetime) -> float:
-        return following(self.name, self.schedule, last_run_at.timestamp(), time.time())
+        return grid.following(self.name, self.schedule, last_run_at.timestamp(), time.time())
 
     def remaining_estimate(self, last_run_at: datetime) -> timedelta:
         return timedelta(seconds=self.due(last_run_at) - time.time())
@@ -37,10 +36,12 @@ class Due(BaseSchedule):  # type: ignore[misc]
     def is_due(self, last_run_at: datetime) -> Any:
         now = time.time()
         wait = self.due(last_run_at) - now
-        return schedstate(wait <= 0, wait if wait > 0 else following(self.name, self.schedule, now, now) - now)
+        if wait > 0:
+            return schedstate(False, wait)
+        return schedstate(True, grid.following(self.name, self.schedule, now, now) - now)
 
 
-class Entry(RedBeatSchedulerEntry):  # type: ignore[misc]
+class GridEntry(RedBeatSchedulerEntry):  # type: ignore[misc]
     """An entry of ours in redis."""
 
     @property
@@ -50,11 +51,12 @@ class Entry(RedBeatSchedulerEntry):  # type: ignore[misc]
     @staticmethod
     def decode_definition(definition: str) -> Any:
         fields = json.loads(definition, cls=RedBeatJSONDecoder)
-        return {**fields, 'schedule': Due(fields['name'], from_json(fields['schedule']))}
+        return {**fields, 'schedule': Due(fields['name'], grid.from_json(fields['schedule']))}
 
-    def save(self) -> Entry:
+    def save(self) -> GridEntry:
         names = ('name', 'task', 'args', 'kwargs', 'options', 'enabled')
-        definition = {**{name: getattr(self, name) for name in names}, 'schedule': to_json(self.schedule.schedule)}
+        definition = {name: getattr(self, name) for name in names}
+        definition['schedule'] = grid.to_json(self.schedule.schedule)
         with get_redis(self.app).pipeline() as pipe:
             pipe.hset(self.key, 'definition', json.dumps(definition))
             pipe.hsetnx(self.key, 'meta', json.dumps({'last_run_at': self.last_run_at}, cls=RedBeatJSONEncoder))
@@ -64,16 +66,19 @@ class Entry(RedBeatSchedulerEntry):  # type: ignore[misc]
         return self
 
 
-class Scheduler(RedBeatScheduler):  # type: ignore[misc]
-    """What goes wrong ends it, to be started again; RedBeat would log it and go on without its lock."""
-    Entry = Entry
+class GridScheduler(RedBeatScheduler):  # type: ignore[misc]
+    """An error ends it, and it is started again. RedBeat would log the error and go on without its lock."""
+    Entry = GridEntry
     is_active = False
 
     def setup_schedule(self) -> None:
-        """The roster did, and goes on doing so."""
+        """The roster does it, now and later."""
 
     def tick(self, **options: Any) -> float:
-        """The next one is on the full second at the latest: RedBeat keeps times in those, and of the tasks of one tells the first only."""
+        """Returns the seconds to the next tick, which is on the full second at the latest.
+
+        RedBeat keeps times in full seconds, and of the tasks of one second it tells only the first.
+        """
         if self.lock is None:
             raise ConnectionError
         if not self.is_active:
@@ -91,19 +96,21 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
         return self.connection.ensure_connection(max_retries=0)
 
 
-def make(app: Any, product: str, name: str, schedule: Schedule) -> Entry:
-    """With the last run that redis knows of; a task of seconds() that never ran is due at once."""
+def make(app: Any, product: str, name: str, schedule: Schedule) -> GridEntry:
+    """With the last run that redis knows of. A task of seconds() that never ran is due at once."""
     now = time.time()
-    key = Entry.generate_key(app, name)
-    last = Entry.load_meta(key, app)['last_run_at'] or (NEVER if isinstance(schedule, Every) else None)
-    options = {'expires': lifetime(schedule, now)}
-    return Entry(
+    last = GridEntry.load_meta(GridEntry.generate_key(app, name), app)['last_run_at']
+    if last is None and isinstance(schedule, Every):
+        last = NEVER
+    options = {'expires': grid.lifetime(schedule, now)}
+    return GridEntry(
         app=app, name=name, task=f'{product}.{name}', schedule=Due(name, schedule), last_run_at=last, options=options)
 
 
 def times(app: Any, name: str, schedule: Schedule, now: float) -> tuple[float | None, float]:
     """When a task was sent last, if it was, and when it is due."""
-    found = get_redis(app).hget(f'{app.redbeat_conf.key_prefix}{name}', 'meta')
-    sent = json.loads(found, cls=RedBeatJSONDecoder)['last_run_at'] if found else None
+    ensure_conf(app)  # which generate_key needs
+    sent = GridEntry.load_meta(GridEntry.generate_key(app, name), app)['last_run_at']
     last = sent.timestamp() if sent and sent > NEVER else None
-    return last, max(now, following(name, schedule, last or (0.0 if isinstance(schedule, Every) else now), now))
+    never = 0.0 if isinstance(schedule, Every) else now
+    return last, max(now, grid.following(name, schedule, last or never, now))

@@ -1,8 +1,8 @@
 """Which tasks the live runners of a product have, and that the schedule in redis agrees with it.
 
-Every few seconds each scheduler, whether it is the active one or not, says which tasks its runner has, puts back those
-that the schedule misses, and takes out of it what no live runner has: machines of two releases share an engine while a
-product is deployed. Where they differ about when a task is due, the runner that started last decides.
+Every few seconds each scheduler, whether it is the active one or not, says which tasks its runner has. It puts back
+those that the schedule misses, and takes out those that no live runner has: machines of two releases share an engine
+while a product is deployed. Where they differ about when a task is due, the runner that started last decides.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from ..schedule import Schedule
 from . import grid, redbeat
 from .celery_app import prefix
-from .redbeat import Entry
+from .redbeat import GridEntry
 
 PERIOD = 2.0  # seconds between two looks
 LIVE = 45  # seconds for which a runner counts after it was last heard of: its scheduler may rest for 30 when it fails
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
 
 class Roster:
-    """Of one runner, whose rank is the higher, the later it started."""
+    """The tasks of one runner. Its rank is the higher, the later it started."""
 
     def __init__(self, app: Any, product: str, rank: str, schedules: Mapping[str, Schedule]) -> None:
         self._app = app
@@ -53,18 +53,17 @@ class Roster:
         self._unclaimed: dict[str, float] = {}  # names that no live runner has, and since when
 
     def run(self) -> None:
-        """Look again and again. While the engine is away that is for others to say."""
+        """Look again and again. Others say that the engine is away."""
         while not self._is_over:
             time.sleep(PERIOD)
             try:
-                self.look()
-            except (RedisError, OSError):
-                pass
+                with suppress(RedisError, OSError):
+                    self.look()
             except Exception:
                 log.exception('The schedule on the engine could not be looked at; trying again:')
 
     def look(self) -> None:
-        """Once. Raises RedisError."""
+        """Look once. Raises RedisError."""
         with self._turn:
             if self._is_over:
                 return
@@ -97,8 +96,8 @@ class Roster:
 
     def _ranks(self, names: list[str]) -> dict[str, str | None]:
         """Of each task, the rank of the runner that decides; None where no live runner has it."""
-        found = self._redis.mget([self._claim_key(name) for name in names]) if names else []
-        return dict(zip(names, found, strict=True))
+        ranks = self._redis.mget([self._claim_key(name) for name in names]) if names else []
+        return dict(zip(names, ranks, strict=True))
 
     def _claim(self, names: list[str]) -> None:
         with self._redis.pipeline(transaction=False) as pipe:
@@ -134,7 +133,7 @@ class Roster:
             log.info('Task %s: no runner has it any more, and it is no longer sent', name)
 
     def _key(self, name: str) -> str:
-        return str(Entry.generate_key(self._app, name))
+        return str(GridEntry.generate_key(self._app, name))
 
     def _claim_key(self, name: str) -> str:
         return f'{prefix(self._product)}:has:{name}'

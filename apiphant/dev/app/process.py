@@ -19,17 +19,17 @@ from typing import Any
 
 import gevent
 from gevent.event import AsyncResult, Event
-from gevent.monkey import get_original
 
 from ... import logs
 from ...api import product
 from ...api.application import Application
 from ...api.request import convert
-from ...background.run import run_once
+from ...background.run import NoTask, run_named
 from ...background.tasks import tasks
 from ...http.acceptor import Acceptor
-from ...http.connection import Settings
-from ...threads import leave_with
+from ...http.settings import Settings
+from ...threads import leave_with_lifeline
+from ...words import sentence
 from ..control import Channel
 from ..reload import side_effects
 from ..reload.reloader import Reloader
@@ -51,12 +51,13 @@ def main(path: str, control: int, listener: int, lifeline: int, terminal: int, b
     The numbers are inherited descriptors, -1 for no terminal. `begin` is JSON that says how; without it, the console
     says so later, and until then this is a standby.
     """
-    get_original('_thread', 'start_new_thread')(leave_with, (lifeline,))
+    leave_with_lifeline(lifeline)
     logs.setup(is_short=True)
     side_effects.install()
     found = product.find(path)
     product.add_to_path(found)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN: the product's children would inherit that
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the console starts this process without
     process = AppProcess(found, Channel(socket.socket(fileno=control)), terminal)
     signal.signal(signal.SIGUSR1, lambda number, frame: process.interrupt(frame))
     if terminal >= 0:
@@ -124,7 +125,7 @@ class AppProcess:
         self._reloader.say_errors()
         self._stopped.wait()
         self._channel.send(stopped=1)
-        if not self._acceptor.stop(self._patience):
+        if not self._acceptor.stop(self._patience, is_taken_over=self._patience > GRACEFUL_TIMEOUT):
             log.warning('Calls that had begun before were cut after %g s', self._patience)
 
     def interrupt(self, frame: FrameType | None) -> None:
@@ -177,7 +178,9 @@ class AppProcess:
         try:
             text, is_failed = QUESTIONS[message['what']](self, message), False
         except NoTask as error:
-            text, is_failed = str(error), True
+            text, is_failed = sentence(str(error)), True
+        except TaskFailed:
+            text, is_failed = '', True
         except BaseException as error:
             text, is_failed = logs.format_error(error), True
         self._channel.send(answer=message['ask'], text=text, failed=is_failed)
@@ -191,12 +194,9 @@ class AppProcess:
 
     def _run_task(self, message: dict[str, Any]) -> str:
         """Its log lines tell how it went."""
-        named = {task.name: task for task in tasks()}
-        if message['name'] not in named:
-            raise NoTask(f'There is no task {message["name"]!r}; there are: {", ".join(named) or "none"}')
         module = sys.modules.get(f'{self._product.name}.api.background')
-        if not run_once(named[message['name']], getattr(module, 'on_error', None)):
-            raise NoTask('')
+        if not run_named(message['name'], getattr(module, 'on_error', None)):
+            raise TaskFailed
         return ''
 
     def _set_level(self, message: dict[str, Any]) -> str:
@@ -223,8 +223,8 @@ class AppProcess:
             self._ask_restart(f'{changed} changed', {}, is_outside=True)
 
 
-class NoTask(Exception):
-    """A task could not be run, or failed; the text says what the log does not."""
+class TaskFailed(Exception):
+    """A task was run and failed; the log says why."""
 
 
 MESSAGES: dict[str, Callable[[AppProcess, Any], object]] = {

@@ -67,4 +67,5 @@ def is_outdated(known: dict[str, Fingerprint]) -> bool:
 def begin_anew(begin: dict[str, Any]) -> None:
     """In this process, with all modules as they are now."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.execv(sys.executable, [*sys.orig_argv, json.dumps(begin)])

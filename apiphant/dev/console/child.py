@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 from codecs import getincrementaldecoder
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fcntl import ioctl
 from select import select
 from struct import unpack
@@ -35,10 +36,11 @@ class App:
         terminal = os.dup(sys.stdin.fileno()) if has_terminal else -1
         inherited = (theirs.fileno(), listener.fileno(), lifeline, terminal)
         words = [str(product.path), *map(str, inherited), *([json.dumps(begin)] if begin else [])]
-        self._process = subprocess.Popen(
-            [sys.executable, '-P', '-m', 'apiphant.dev.app', *words], stdin=subprocess.DEVNULL, stdout=printed,
-            stderr=printed, env={**os.environ, 'PYTHONUNBUFFERED': '1'},
-            pass_fds=[number for number in inherited if number >= 0])
+        with _without_interrupts():
+            self._process = subprocess.Popen(
+                [sys.executable, '-P', '-m', 'apiphant.dev.app', *words], stdin=subprocess.DEVNULL, stdout=printed,
+                stderr=printed, env={**os.environ, 'PYTHONUNBUFFERED': '1'},
+                pass_fds=[number for number in inherited if number >= 0])
         for descriptor in (lifeline, printed, *([terminal] if has_terminal else [])):
             os.close(descriptor)
         theirs.close()
@@ -144,3 +146,13 @@ def _available(descriptor: int) -> int:
     except OSError:
         return 0
     return count
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """What is started here gets no SIGINT until it wants it: the app would die of a Ctrl-C while it starts."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -28,7 +28,8 @@ def post(address: Address, path: str, body: bytes, agent: str) -> Reply:
     connection = UnixConnection(place.path) if place.path else HTTPConnection(place.host, place.port)
     start = perf_counter()
     try:
-        connection.request('POST', quote(path), body, {'Content-Type': 'application/json', 'Connection': 'close', 'User-Agent': agent})
+        headers = {'Content-Type': 'application/json', 'Connection': 'close', 'User-Agent': agent}
+        connection.request('POST', quote(path), body, headers)
         response = connection.getresponse()
         return Reply(response.status, response.reason, response.read(), perf_counter() - start)
     except UnicodeEncodeError:

@@ -26,6 +26,7 @@ from .reply import Reply
 
 LARGE = 256 * 1024  # bytes
 SHOWN = 4096
+LONG = 2000  # characters of a line of source, above which it gets no colours: pygments takes 8 us for each
 LEVELS = {'DEBUG': 'brightblack', 'INFO': 'green', 'WARNING': 'yellow', 'ERROR': 'red', 'CRITICAL': 'red'}
 LOG = re.compile(r'(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)(?P<time> \d\d:\d\d:\d\d)(?P<text> .*)', re.DOTALL)
 FRAME = re.compile(r'(?P<bars>[ |+-]*)File "(?P<path>[^"]*)", line (?P<line>\d+)(?P<rest>.*)', re.DOTALL)
@@ -39,8 +40,15 @@ using: Any = lexer.using
 class Plain(Style):
     """The terminal's own colours, which its user can read whatever its background."""
     styles: ClassVar[dict[Any, str]] = {
-        Token: '', Keyword: 'ansiblue', Name.Tag: 'ansiblue', Name.Class: 'ansicyan', String: 'ansigreen', Number: 'ansicyan',
-        Keyword.Constant: 'ansicyan', Operator: 'ansimagenta'}
+        Token: '',
+        Keyword: 'ansiblue',
+        Name.Tag: 'ansiblue',
+        Name.Class: 'ansicyan',
+        String: 'ansigreen',
+        Number: 'ansicyan',
+        Keyword.Constant: 'ansicyan',
+        Operator: 'ansimagenta',
+    }
 
 
 def style() -> type[Style]:
@@ -89,8 +97,12 @@ class LineLexer(lexer.RegexLexer):
 
 def difference(changes: list[str], is_colour: bool) -> str:
     """Lines that begin with + and -."""
-    colours = {'+': 'green', '-': 'red'}
-    return '\n'.join(colorize(colours[line[0]], line) if is_colour and line[:1] in colours else line for line in changes)
+    return '\n'.join(map(_change, changes) if is_colour else changes)
+
+
+def _change(line: str) -> str:
+    colour = {'+': 'green', '-': 'red'}.get(line[:1])
+    return colorize(colour, line) if colour else line
 
 
 def reply(answer: Reply, is_colour: bool) -> str:
@@ -103,14 +115,14 @@ def status(answer: Reply, is_colour: bool) -> str:
     words = gate.shown(f'{answer.status} {answer.reason}')
     if is_colour:
         words = colorize('green' if answer.status < 400 else 'red', words)
-    return f'{words}  {_duration(answer.seconds)}  {_size(len(answer.body))}'
+    return f'{words}  {_duration(answer.seconds)}  {size(len(answer.body))}'
 
 
 def body(content: bytes, is_colour: bool) -> str:
     """Of a large one only the beginning, as it came."""
     if len(content) > LARGE:
         start = gate.shown(content[:SHOWN].decode('utf-8', 'replace'))
-        return f'{start}\n... {_size(len(content) - SHOWN)} more; try | less or > file'
+        return f'{start}\n... {size(len(content) - SHOWN)} more; try | less or > file'
     text = content.decode('utf-8', 'replace')
     try:
         text = json_text(json.loads(text), indent=2)
@@ -123,8 +135,10 @@ def _duration(seconds: float) -> str:
     return f'{seconds * 1000:.1f} ms' if seconds < 1 else f'{seconds:.2f} s'
 
 
-def _size(number: int) -> str:
-    return count(number, 'byte') if number < 10_000 else f'{number / 1000:.0f} kB'
+def size(number: int) -> str:
+    if number < 10_000:
+        return count(number, 'byte')
+    return f'{number / 1000:.0f} kB' if number < 999_500 else f'{number / 1_000_000:.1f} MB'
 
 
 class Painter:
@@ -169,5 +183,7 @@ class Painter:
 
 
 def _python(line: str) -> str:
+    if len(line) > LONG:
+        return line
     indent = line[:len(line) - len(line.lstrip())]
     return indent + highlight(line.strip(), PythonLexer(), _formatter()).rstrip('\n')

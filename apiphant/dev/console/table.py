@@ -29,7 +29,10 @@ def _fit_line(line: str, columns: int) -> list[str]:
 
 
 def joined(parts: Sequence[str], dispensable: Iterable[int], columns: int) -> str:
-    """The parts that are not empty, with | between; as many of the dispensable ones left out, in that order, as it takes to fit."""
+    """The parts that are not empty, with | between.
+
+    As many of the dispensable ones are left out, in that order, as it takes to fit.
+    """
     left = dict(enumerate(parts))
     for number in dispensable:
         if len(_line(left.values())) <= columns:

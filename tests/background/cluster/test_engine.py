@@ -27,13 +27,14 @@ def test_store(url, shown, password, database):
 
 def test_broker_and_store():
     engine = parse('amqp://me:guess@rabbit/tasks,sentinel://:pass@a,b/mine/0')
-    assert [str(endpoint) for endpoint in engine.endpoints] == ['amqp://rabbit:5672/tasks', 'sentinel://a:26379,b:26379/mine/0']
+    assert [*map(str, engine.endpoints)] == ['amqp://rabbit:5672/tasks', 'sentinel://a:26379,b:26379/mine/0']
     assert engine.secrets == {'guess', 'pass'}
 
 
 @pytest.mark.parametrize('url', [
-    '', 'redis', 'http://:secret@host', 'redis://:secret@host/x', 'redis://:secret@host:port/0', 'redis://:secret@host:99999/0',
-    'redis://:secret@a,b/0', 'amqp://me:secret@host', 'redis://:secret@a/0,redis://:secret@b/0', 'amqp://a,amqp://b,redis://:secret@c',
+    '', 'redis', 'http://:secret@host', 'redis://:secret@host/x', 'redis://:secret@host:port/0',
+    'redis://:secret@host:99999/0', 'redis://:secret@a,b/0', 'amqp://me:secret@host',
+    'redis://:secret@a/0,redis://:secret@b/0', 'amqp://a,amqp://b,redis://:secret@c',
     'redis://:secret@[::1/0', 'sentinel://:secret@a/b/c/d', 'redis://:secret@host/mine/0',
 ])
 def test_refused(url):
@@ -57,7 +58,8 @@ def said(monkeypatch):
 
 
 @pytest.mark.parametrize('text', [
-    'redis://:pass%40word@host/0', 'redis://me:other@host', '{"password": "pass@word"}', "{'password': 'abc'}", 'pass%40word',
+    'redis://:pass%40word@host/0', 'redis://me:other@host', '{"password": "pass@word"}', "{'password': 'abc'}",
+    'pass%40word',
 ])
 def test_masked(said, text):
     stream = said('pass@word', 'pass%40word', 'abc')
@@ -78,7 +80,7 @@ def test_short_secrets(said):
     assert stream.getvalue() == 'Error 111 at 1\n'
 
 
-beat = pytest.importorskip('apiphant.cluster_entry', reason='needs Celery')
+beat = pytest.importorskip('apiphant.background.cluster.grid', reason='needs Celery')
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC).timestamp()
 
 

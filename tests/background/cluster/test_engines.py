@@ -8,21 +8,26 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.kit.redis import PASSWORD, Redis, free_port
+from tests.kit.processes import free_port
+from tests.kit.redis import PASSWORD, Redis
 from tests.kit.running import Program, clean_environment, wait_for, write_tree
+from tests.kit.tasks import NEEDS_REDIS, RUN
 
+Client = pytest.importorskip('redis').Redis
 pytest.importorskip('celery')
-pytestmark = [pytest.mark.once, pytest.mark.skipif(not shutil.which('redis-server'), reason='no redis-server: apt-get install redis-server')]
+pytestmark = [pytest.mark.once, NEEDS_REDIS]
 
-RUN = 'import sys; from apiphant.cli import background; sys.exit(background())'
 TASK = 'from apiphant.background import seconds\n\n@seconds(1)\ndef quick(): pass\n'
-RABBITMQ = shutil.which('rabbitmq-server', path='/usr/lib/rabbitmq/bin') or shutil.which('rabbitmq-server')  # Debian's on the PATH becomes another user
+# Debian's on the PATH becomes another user.
+RABBITMQ = shutil.which('rabbitmq-server', path='/usr/lib/rabbitmq/bin') or shutil.which('rabbitmq-server')
+NO_RABBITMQ = 'no rabbitmq-server, so engines of amqp:// are NOT tested: apt-get install rabbitmq-server'
 
 
 @contextmanager
 def runner(folder, url):
     write_tree(folder, {'shop/api/background.py': TASK})
-    with Program('-c', RUN, 'shop', '--state', 'state', cwd=folder, env=clean_environment(APIPHANT_ENGINE=url)) as program:
+    variables = clean_environment(APIPHANT_ENGINE=url)
+    with Program('-c', RUN, 'shop', '--state', 'state', cwd=folder, env=variables) as program:
         yield program
         program.process.kill()
     assert PASSWORD not in program.text
@@ -38,31 +43,42 @@ def check_runs(program, shown):
 
 def make_certificate(folder):
     """For 127.0.0.1, signed by itself."""
-    subprocess.run(
-        ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=redis',
-         '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', 'key.pem', '-out', 'certificate.pem'], cwd=folder, check=True, capture_output=True)
+    command = (
+        'openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=redis '
+        '-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem')
+    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
     return folder / 'certificate.pem'
 
 
 @pytest.mark.skipif(not shutil.which('openssl'), reason='no openssl')
 def test_tls(tmp_path):
     certificate, port = make_certificate(tmp_path), free_port()
-    options = ('--tls-port', str(port), '--tls-cert-file', 'certificate.pem', '--tls-key-file', 'key.pem', '--tls-auth-clients', 'no')
-    with Redis(tmp_path, *options):
+    options = f'--tls-port {port} --tls-cert-file certificate.pem --tls-key-file key.pem --tls-auth-clients no'
+    with Redis(tmp_path, *options.split()):
         url, shown = f'rediss://:{PASSWORD}@127.0.0.1:{port}/0', f'rediss://127.0.0.1:{port}/0'
         with runner(tmp_path, f'{url}?ssl_ca_certs={certificate}') as program:
             check_runs(program, shown)
         with runner(tmp_path, url) as program:  # its certificate is not known here
-            program.wait_for_line(f'ERROR .* The engine {shown} cannot be reached: its certificate is not trusted: self-signed certificate; trying again')
+            why = 'its certificate is not trusted: self-signed certificate'
+            program.wait_for_line(f'ERROR .* The engine {shown} cannot be reached: {why}; trying again')
+
+
+SENTINEL = """
+port {port}
+bind 127.0.0.1
+sentinel monitor mine 127.0.0.1 {master} 1
+sentinel auth-pass mine {password}
+sentinel down-after-milliseconds mine 600000
+sentinel failover-timeout mine 3000
+"""  # it never fails over by itself: the test says when
 
 
 @contextmanager
-def sentinel(folder, *servers):
-    """Watches the first; answers where the master is."""
+def sentinel(folder, master):
+    """Answers where the master is. Gives its port."""
     port = free_port()
     path = folder / 'sentinel.conf'
-    path.write_text(f'port {port}\nbind 127.0.0.1\nsentinel monitor mine 127.0.0.1 {servers[0].port} 1\nsentinel auth-pass mine {PASSWORD}\n'
-                    'sentinel down-after-milliseconds mine 1000\nsentinel failover-timeout mine 3000\n')
+    path.write_text(SENTINEL.format(port=port, master=master.port, password=PASSWORD))
     process = subprocess.Popen(['redis-server', str(path), '--sentinel'], cwd=folder, stdout=subprocess.DEVNULL)
     try:
         yield port
@@ -73,16 +89,20 @@ def sentinel(folder, *servers):
 
 def test_sentinel(tmp_path):
     """And the master dies."""
+    replica = ('--masterauth', PASSWORD, '--repl-diskless-sync-delay', '0')
     with ExitStack() as stack:
         first = stack.enter_context(Redis(tmp_path, '--masterauth', PASSWORD))
-        second = stack.enter_context(Redis(tmp_path, '--masterauth', PASSWORD, '--replicaof', f'127.0.0.1 {first.port}', '--repl-diskless-sync-delay', '0'))
+        second = stack.enter_context(Redis(tmp_path, *replica, '--replicaof', f'127.0.0.1 {first.port}'))
         port = stack.enter_context(sentinel(tmp_path, first))
         program = stack.enter_context(runner(tmp_path, f'sentinel://:{PASSWORD}@127.0.0.1:{port}/mine/0'))
         shown = f'sentinel://127.0.0.1:{port}/mine/0'
         check_runs(program, shown)
         wait_for(lambda: second.answer_has('INFO replication', 'master_link_status:up'), 'the replica')
+        asked = stack.enter_context(Client(port=port))
+        wait_for(lambda: asked.info('sentinel')['master0']['slaves'] == 1, 'the sentinel to know the replica')
         first.stop()
         program.wait_for_line(f'The engine {shown} cannot be reached')
+        assert asked.execute_command('SENTINEL', 'FAILOVER', 'mine')
         program.wait_for_line(f'The engine {shown} is back')
         program.wait_for_line('Task quick: OK', len(program.lines))
 
@@ -92,9 +112,18 @@ def rabbitmq(folder):
     """On a free port, with an epmd of its own."""
     port, others = free_port(), (free_port(), free_port())
     variables = clean_environment(
-        HOME=str(folder), RABBITMQ_NODENAME='tests@localhost', RABBITMQ_NODE_IP_ADDRESS='127.0.0.1', RABBITMQ_NODE_PORT=str(port),
-        RABBITMQ_DIST_PORT=str(others[0]), ERL_EPMD_PORT=str(others[1]), ERL_EPMD_ADDRESS='127.0.0.1', RABBITMQ_MNESIA_BASE=str(folder),
-        RABBITMQ_LOG_BASE=str(folder), RABBITMQ_ENABLED_PLUGINS_FILE=str(folder / 'plugins'), RABBITMQ_CONFIG_FILE=str(folder / 'rabbit'))
+        HOME=str(folder),
+        ERL_EPMD_ADDRESS='127.0.0.1',
+        ERL_EPMD_PORT=str(others[1]),
+        RABBITMQ_CONFIG_FILE=str(folder / 'rabbit'),
+        RABBITMQ_DIST_PORT=str(others[0]),
+        RABBITMQ_ENABLED_PLUGINS_FILE=str(folder / 'plugins'),
+        RABBITMQ_LOG_BASE=str(folder),
+        RABBITMQ_MNESIA_BASE=str(folder),
+        RABBITMQ_NODENAME='tests@localhost',
+        RABBITMQ_NODE_IP_ADDRESS='127.0.0.1',
+        RABBITMQ_NODE_PORT=str(port),
+    )
     names = subprocess.Popen(['epmd'], env=variables)  # or it would start one that stays
     process = subprocess.Popen([RABBITMQ], cwd=folder, env=variables, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
@@ -108,9 +137,11 @@ def rabbitmq(folder):
 
 def test_amqp(tmp_path):
     if not RABBITMQ:
-        warnings.warn('no rabbitmq-server, so engines of amqp:// are NOT tested: apt-get install rabbitmq-server', stacklevel=1)
+        warnings.warn(NO_RABBITMQ, stacklevel=1)
         pytest.skip('no rabbitmq-server')
-    with Redis(tmp_path) as redis, rabbitmq(tmp_path) as port, runner(tmp_path, f'amqp://guest:guest@127.0.0.1:{port}/,{redis.url}') as program:
+    with ExitStack() as stack:
+        redis, port = stack.enter_context(Redis(tmp_path)), stack.enter_context(rabbitmq(tmp_path))
+        program = stack.enter_context(runner(tmp_path, f'amqp://guest:guest@127.0.0.1:{port}/,{redis.url}'))
         shown = f'amqp://127.0.0.1:{port}/'
         wait_for(lambda: 'Task quick: OK' in program.text, 'a run', 60)
         program.wait_for_line(f'Running quick every 1 s on {shown} and {redis.shown}$')

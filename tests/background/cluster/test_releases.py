@@ -1,20 +1,18 @@
 """Runners of two releases of a product that share a real redis, as they do while a product is deployed."""
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.kit.processes import children
 from tests.kit.redis import Redis
 from tests.kit.running import Program, wait_for, write_tree
-from tests.test_cluster import ACTIVE, RUN, children, times
+from tests.kit.tasks import ACTIVE, NEEDS_REDIS, RUN, times
 
 pytest.importorskip('celery')
-pytestmark = [
-    pytest.mark.once,
-    pytest.mark.skipif(not shutil.which('redis-server'), reason='no redis-server: apt-get install redis-server')]
+pytestmark = [pytest.mark.once, NEEDS_REDIS]
 
 HEAD = '''
 import time
@@ -72,10 +70,10 @@ def runs_on(what, *runners):
 
 def restart_scheduler(runner):
     """By kill -9; returns when there is another, which has had the time to look at what is in redis."""
-    before, = children(runner)
+    before, = children(runner.process.pid)
     os.kill(before, signal.SIGKILL)
-    after = wait_for(lambda: [pid for pid in children(runner) if pid != before], 'another scheduler')
-    wait_for(lambda: b'cluster_beat' in Path(f'/proc/{after[0]}/cmdline').read_bytes(), 'its program')
+    after = wait_for(lambda: [pid for pid in children(runner.process.pid) if pid != before], 'another scheduler')
+    wait_for(lambda: b'cluster.beat' in Path(f'/proc/{after[0]}/cmdline').read_bytes(), 'its program')
     time.sleep(3)
 
 

@@ -1,21 +1,19 @@
 """Runners that share a real redis, and what happens when either dies. All time limits are those of the issue."""
-import itertools
 import os
 import re
-import shutil
 import signal
 import time
 
 import pytest
 
-from tests.kit.processes import children
-from tests.kit.redis import PASSWORD, Redis, free_port
+from tests.kit.processes import children, free_port
+from tests.kit.redis import PASSWORD, Redis
 from tests.kit.running import Program, clean_environment, run_cli, wait_for, write_tree
+from tests.kit.tasks import ACTIVE, NEEDS_REDIS, RUN, gaps, times
 
 pytest.importorskip('celery')
-pytestmark = [pytest.mark.once, pytest.mark.skipif(not shutil.which('redis-server'), reason='no redis-server: apt-get install redis-server')]
+pytestmark = [pytest.mark.once, NEEDS_REDIS]
 
-RUN = 'import sys; from apiphant.cli import background; sys.exit(background())'
 QUICK = '''
 import os, time
 from apiphant.background import seconds
@@ -52,8 +50,11 @@ from apiphant.background import seconds
 
 @seconds(1)
 def endless():
-    print('BEGAN', flush=True)
-    time.sleep(600)
+    try:
+        print('BEGAN', flush=True)
+        time.sleep(600)
+    finally:
+        print('CLEANED', flush=True)
 '''
 STUCK = QUICK + '''
 @seconds(3600)
@@ -66,7 +67,6 @@ def spins():
         pass
     say('SPUN')
 '''
-ACTIVE = 'This runner is the one that sends the tasks'
 GAP = 8  # seconds
 
 
@@ -93,14 +93,6 @@ def start(redis, tmp_path):
         assert PASSWORD not in program.text
 
 
-def times(what, *programs):
-    return sorted(float(line.split()[1]) for program in programs for line in program.lines if line.startswith(what))
-
-
-def gaps(found):
-    return [after - before for before, after in itertools.pairwise(found)]
-
-
 def both(start, source=QUICK):
     """The runner whose scheduler is the active one, and another."""
     active = start(source)
@@ -124,7 +116,9 @@ def gap_after(when, *runners):
 
 
 def test_once(start, redis, tmp_path):
-    """A second's task runs once a second; one that takes longer never runs twice at a time; one that fails, later and later; a window of 30 s."""
+    """In a window of 30 s: a second's task runs once a second; one that takes longer never runs twice at a time;
+    one that fails runs later and later.
+    """
     runners = both(start, TASKS)
     begin = time.time()
     time.sleep(8)
@@ -157,7 +151,7 @@ def test_once(start, redis, tmp_path):
     scheduler, = children(runners[0].process.pid)
     runners[0].process.kill()
     assert gap_after(time.time(), *runners) <= GAP
-    wait_for(lambda: not os.path.exists(f'/proc/{scheduler}/exe'), 'the end of the scheduler of a runner that was killed')
+    wait_for(lambda: not os.path.exists(f'/proc/{scheduler}/exe'), 'the scheduler to end with its runner')
 
 
 @pytest.mark.parametrize('kill', ['machine', 'scheduler'])
@@ -221,7 +215,8 @@ def test_health(start, redis, tmp_path):
     wait_for(lambda: health(tmp_path, 0)[0] == 0, 'a tick')
     second = Program('-c', RUN, 'shop', '--engine', redis.url, '--state', 'state-0', cwd=tmp_path)
     assert second.wait() == 1
-    assert second.text == f'apiphant: the background tasks of this product are run already, by process {runner.process.pid}'
+    told = 'apiphant: the background tasks of this product are run already, by process'
+    assert second.text == f'{told} {runner.process.pid}'
 
 
 def test_redis_away(start, redis):
@@ -240,7 +235,9 @@ def test_redis_away(start, redis):
     assert both_late <= 2 * GAP
     for runner in runners:
         runner.wait_for_line('is back')
-        assert said(runner) == [f'The engine {redis.shown} cannot be reached: connection refused; trying again', f'The engine {redis.shown} is back']
+        assert said(runner) == [
+            f'The engine {redis.shown} cannot be reached: connection refused; trying again',
+            f'The engine {redis.shown} is back']
         assert 'celery.' not in runner.text
         assert 'redis.exceptions' not in runner.text
 
@@ -268,12 +265,13 @@ def test_drain(start, redis):
     runner = start(TASKS)
     runner.wait_for_line('BEGAN')
     assert redis.ask('DEL', 'apiphant.shop:lock:slow') == '1'
-    runner.wait_for_line('Task slow: its lock cannot be renewed, it was lost; this run goes on and may overlap with the next')
+    runner.wait_for_line('Task slow: its lock cannot be renewed, it was lost; this run goes on and may overlap')
     assert runner.end() == 0
     assert len(times('BEGAN', runner)) == len(times('ENDED', runner))
 
 
-@pytest.mark.parametrize(('source', 'line', 'status'), [(ENDLESS, 'BEGAN', 0), (STUCK % 600, 'SPINS', 1)], ids=['waits', 'never waits'])
+@pytest.mark.parametrize(('source', 'line', 'status'), [
+    pytest.param(ENDLESS, 'BEGAN', 0, id='waits'), pytest.param(STUCK % 600, 'SPINS', 1, id='never waits')])
 def test_drain_has_a_limit(start, tmp_path, source, line, status):
     write_tree(tmp_path, {'begin': ''})
     runner = start(source)
@@ -281,14 +279,18 @@ def test_drain_has_a_limit(start, tmp_path, source, line, status):
     when = time.time()
     assert runner.end() == status
     assert ('Task spins holds all others, and is ended' in runner.text) == (status == 1)
+    assert ('Task endless: still running after 10 s, and is ended' in runner.text) == (status == 0)
+    assert ('CLEANED' in runner.lines) == (status == 0)
     assert 9 < time.time() - when < 14
 
 
 def test_unreachable(start, redis):
     nowhere = free_port()
     runners = {
-        start(url=f'redis://:{PASSWORD}@127.0.0.1:{nowhere}/0'): f'redis://127.0.0.1:{nowhere}/0 cannot be reached: connection refused; trying again',
-        start(url=f'redis://:not-{PASSWORD}@127.0.0.1:{redis.port}/0'): f'{redis.shown} cannot be reached: invalid username-password pair',
+        start(url=f'redis://:{PASSWORD}@127.0.0.1:{nowhere}/0'):
+            f'redis://127.0.0.1:{nowhere}/0 cannot be reached: connection refused; trying again',
+        start(url=f'redis://:not-{PASSWORD}@127.0.0.1:{redis.port}/0'):
+            f'{redis.shown} cannot be reached: invalid username-password pair',
         start(url=f'redis://:{PASSWORD}@no.invalid/0'): 'redis://no.invalid:6379/0 cannot be reached: ',
     }
     for runner, line in runners.items():
@@ -303,6 +305,7 @@ def test_unreachable(start, redis):
 def test_no_celery(tmp_path):
     hidden = write_tree(tmp_path, {'celery/__init__.py': 'raise ModuleNotFoundError("No module", name="celery")'})
     write_tree(tmp_path, {'shop/__init__.py': '', 'shop/api/__init__.py': '', 'shop/api/background.py': QUICK})
-    runner = Program('-c', RUN, 'shop', '--engine', 'redis://127.0.0.1:1/0', cwd=tmp_path, env=clean_environment(PYTHONPATH=str(hidden)))
+    variables = clean_environment(PYTHONPATH=str(hidden))
+    runner = Program('-c', RUN, 'shop', '--engine', 'redis://127.0.0.1:1/0', cwd=tmp_path, env=variables)
     assert runner.wait() == 1
     assert runner.lines == ['apiphant: --engine needs celery, which is not installed: pip install "apiphant[cluster]"']

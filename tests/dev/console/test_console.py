@@ -101,7 +101,7 @@ def test_version_of_early_call(tmp_path: Path) -> None:
     write_tree(tmp_path, {'shop/api/v1/echo.py': ECHO})
     with Console(tmp_path) as console:
         console.enter('read echo early=bird')
-        console.wait_for_text('"early": "bird"', deadline=5)
+        console.wait_for_text('"early": "bird"')
 
 
 def test_failed_call(console: Console) -> None:
@@ -368,7 +368,7 @@ def test_loop_in_c(console: Console) -> None:
     wait_for_busy(app)
     console.send(CTRL_C)
     console.wait_for_text('Cancelled.')
-    console.wait_for_text('Starting it again.', deadline=8)
+    console.wait_for_text('Starting it again.')
     console.call('read echo after=it', '"after": "it"')
     assert not is_running(app)
 
@@ -428,7 +428,7 @@ def test_killed_console(start: Callable[..., Console]) -> None:
     app = wait_for(lambda: min(children(pid), default=0), 'an app process')
     console.call('read echo', '200 OK')
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not is_running(app) and is_free(port), 'the end of the app, and of listening', deadline=2)
+    wait_for(lambda: not is_running(app) and is_free(port), 'the end of the app, and of listening')
     console.wait_for_text('ended with 137')
 
 
@@ -440,7 +440,7 @@ def test_killed_console_while_spinning(start: Callable[..., Console]) -> None:
     console.wait_for_text('spinning')
     wait_for_busy(app)
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not is_running(app), 'the end of the app', deadline=2)
+    wait_for(lambda: not is_running(app), 'the end of the app')
 
 
 def test_killed_app(console: Console) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.kit.console import PROMPT, Console
 from tests.kit.running import DEADLINE, clean_environment, run_cli, write_tree
-from tests.kit.terminal import CTRL_D, UP
+from tests.kit.terminal import CTRL_C, CTRL_D, UP
 
 ECHO = '''
 class Odd:
@@ -55,13 +55,21 @@ def test_long_name(start: Callable[..., Console]) -> None:
     assert_goes_on(console)
 
 
+def edit_in_vain(console: Console, line: str, said: str) -> None:
+    """The line is at the prompt again, as it was."""
+    console.enter(f'edit {line}')
+    console.wait_for_text(said)
+    console.wait_for_line(PROMPT + line)
+    console.send(CTRL_C)
+
+
 @pytest.mark.parametrize('variable', ['EDITOR', 'VISUAL'])
 @pytest.mark.parametrize('editor', ['vim "', ' ', 'no-such-editor-here', '/etc/passwd', '"" x'])
 def test_odd_editor(start: Callable[..., Console], variable: str, editor: str) -> None:
     console = start(**{variable: editor})
     console.call('open api/v0/echo.py', variable)
     console.call('clear')
-    console.call('edit read echo', variable)
+    edit_in_vain(console, 'read echo', variable)
     assert_goes_on(console)
 
 
@@ -79,20 +87,20 @@ def editor(folder: Path, script: str) -> str:
 ], ids=['byte', 'removed', 'folder'])
 def test_edited_badly(start: Callable[..., Console], tmp_path: Path, script: str, said: str) -> None:
     console = start(EDITOR=editor(tmp_path, script))
-    console.call('edit read echo', said)
+    edit_in_vain(console, 'read echo', said)
     assert_goes_on(console)
 
 
 def test_nowhere_to_edit(start: Callable[..., Console]) -> None:
     console = start('sh', '-c', 'ulimit -f 0; exec "$@"', 'sh', EDITOR='true')
-    console.call('edit read echo a=1', 'edit could not be done: No usable temporary directory')
+    edit_in_vain(console, 'read echo a=1', 'edit could not be done: No usable temporary directory')
     assert_goes_on(console)
 
 
 def test_odd_editor_by_key(start: Callable[..., Console]) -> None:
     console = start(EDITOR='vim "')
     console.send('read echo a=1\x18\x05')
-    console.wait_for_text('No closing quotation')
+    console.wait_for_text('which is no command')
     console.wait_for_line(PROMPT + 'read echo a=1')
     console.call('', '"a": "1"')
     assert_goes_on(console)

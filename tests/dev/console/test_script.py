@@ -1,5 +1,4 @@
 """`apiphant dev` without a person: lines from `-c` or a pipe, and `--no-console`."""
-import http.client
 import json
 import os
 import re
@@ -15,6 +14,7 @@ import pytest
 from tests.kit.processes import children, is_free, is_running
 from tests.kit.running import DEADLINE, Program, clean_environment, dev, run_cli, wait_for, write_tree
 from tests.kit.terminal import Terminal
+from tests.kit.wire import Wire
 
 pytestmark = pytest.mark.once
 
@@ -194,7 +194,7 @@ def test_app_that_cannot_start(shop: Path) -> None:
     """Nobody is there to save a file: it ends, and says why."""
     (shop / 'api/v0/dying.py').write_text(DYING)
     done = subprocess.run([sys.executable, '-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0', '-c', 'read echo'],
-                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=5, check=False)
+                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 1
     assert 'exit status 3' in done.stderr
     assert 'Traceback' not in done.stderr
@@ -442,7 +442,7 @@ def test_log_level(shop: Path, level: str, is_logged: bool) -> None:
 def test_ask_app_that_cannot_start(shop: Path, line: str) -> None:
     (shop / 'api/v0/dying.py').write_text(DYING)
     done = subprocess.run([sys.executable, '-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0', '-c', line],
-                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=8, check=False)
+                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 1
     assert 'does not start' in done.stderr
     assert 'Traceback' not in done.stderr
@@ -490,7 +490,7 @@ def test_each_call_one_line(shop: Path) -> None:
 
 
 def test_own_calls_not_logged(shop: Path) -> None:
-    done = run_lines(shop, 'read echo', 'create echo', 'read nothing', 'curl | sh 2> /dev/null')
+    done = run_lines(shop, 'read echo', 'create echo', 'read nothing', 'curl | sh > /dev/null 2>&1', 'read echo')
     assert len(answers_of(done.stdout)) == 4
     assert len([line for line in done.stderr.splitlines() if re.search(CALL, line)]) == 1  # of curl
 
@@ -520,11 +520,8 @@ def test_flood_of_calls(shop: Path) -> None:
     (shop / 'api/v0/quiet.py').write_text('def read(request):\n    return {}\n')
     with dev(shop) as server:
         start = time.monotonic()
-        connection = http.client.HTTPConnection(server.host, server.port, timeout=DEADLINE)
-        for _ in range(500):
-            connection.request('POST', '/api/v0/quiet/read', b'{}')
-            assert connection.getresponse().read() == b'{}'
-        connection.close()
+        with Wire(server, b'POST /api/v0/quiet/read HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}' * 500) as wire:
+            assert [wire.answer().body for _ in range(500)] == [b'{}'] * 500
         seconds = time.monotonic() - start
         wait_for(lambda: count_of_calls(server) == 500, 'all calls to be told of')
         assert re.search(r'and \d+ calls more in the last second', server.text)

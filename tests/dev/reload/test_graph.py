@@ -5,7 +5,7 @@ import ast
 
 import pytest
 
-from apiphant.dev.reload.graph import imported_by, importers, imports_of
+from apiphant.dev.reload.graph import imported_by, importers, imports_of, patches_of
 
 
 def names(source: str, module: str = 'shop.api.v0.echo', is_package: bool = False) -> set[str]:
@@ -76,6 +76,24 @@ def test_import_anywhere(source):
 @pytest.mark.parametrize('source', ('import os.path', 'from json import loads', 'import shopping.cart', 'from shopping import cart', 'VALUE = "import shop"', ''))
 def test_imports_from_elsewhere(source):
     assert names(source) == set()
+
+
+@pytest.mark.parametrize(('source', 'expected'), (
+    ('import json\njson.dumps = None', {'json.dumps'}),
+    ('import json as j\nj.dumps = j.loads = None', {'json.dumps', 'json.loads'}),
+    ('import os.path\nos.path.exists = None', {'os.path.exists'}),
+    ('import os.path\nos.environ = None', set()),
+    ('import json\ndef later():\n    json.dumps = None', set()),
+    ('import json\nprint(json.dumps)\nx = json.dumps\njson = 1', set()),
+    ('import json\nx.dumps = json.x = 1', {'json.x'}),
+    ('import shop.lib\nshop.lib.RATE = 1', set()),
+    ('import shop.lib as lib\nlib.RATE = 1', set()),
+    ('import shopping\nshopping.cart = 1', {'shopping.cart'}),
+    ('json.dumps = None', set()),
+    ('', set()),
+))
+def test_patches(source, expected):
+    assert patches_of(ast.parse(source), 'shop') == expected
 
 
 IMPORTS = {

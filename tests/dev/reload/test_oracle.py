@@ -37,7 +37,7 @@ EXAMPLES = int(os.environ.get('APIPHANT_ORACLE_EXAMPLES', '0'))
 PROFILE = settings(
     derandomize=not EXAMPLES, max_examples=EXAMPLES or 20, database=None, deadline=None, stateful_step_count=12,
     phases=[Phase.generate], print_blob=False, suppress_health_check=list(HealthCheck))
-LATE = 3.0  # seconds in which the live answers should have become the fresh ones
+LATE = 30.0  # seconds in which the live answers should have become the fresh ones
 KEPT = handler('pid')
 
 # Each form of import: its lines in the module, its lines in a function, and whether it needs the name at import ('eager'), only

@@ -53,6 +53,7 @@ def test_choose(new, broken, expected):
 
 def test_broken_that_never_was_good():
     assert choose(live('c'), live('c'), {'a'}, {'a'}, IMPORTS) == live('c')
+    assert choose(live('a'), {}, {'a', 'new'}, {'a', 'new'}, {'a': {'new'}}) == live('a')
 
 
 def test_deleted_is_gone_unless_broken_ones_need_it():

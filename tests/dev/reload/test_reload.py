@@ -1,4 +1,4 @@
-"""Hot reload from outside: a real `apiphant dev`, files on disk, HTTP, log lines. Numbers are those of RELOAD.md."""
+"""Hot reload from outside: a real `apiphant dev`, files on disk, HTTP, log lines."""
 from __future__ import annotations
 
 import http.client
@@ -39,14 +39,14 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @six_saves
-def test_01_handler_edit(shop, name, save):
+def test_handler_edit(shop, name, save):
     shop.add(name, reads(1), 1)
     with shop.steady(name):
         shop.save(handler(name), reads(2), save)
         shop.becomes(name, 2)
 
 
-def test_02_ten_edits(shop, name):
+def test_ten_edits(shop, name):
     shop.add(name, reads(0), 0)
     with shop.steady(name, range(1, 11)) as poller:
         for value in range(1, 11):
@@ -58,7 +58,7 @@ def test_02_ten_edits(shop, name):
 
 
 @six_saves
-def test_03_two_saves(shop, name, save):
+def test_two_saves(shop, name, save):
     shop.add(name, reads(1), 1)
     with shop.steady(name, (1, 2)):
         shop.save(handler(name), reads(2), save)
@@ -69,7 +69,7 @@ def test_03_two_saves(shop, name, save):
 
 
 @pytest.mark.parametrize('is_in_place', (True, False), ids=('in_place', 'moved'))
-def test_04_same_stat(shop, name, is_in_place):
+def test_same_stat(shop, name, is_in_place):
     shop.add(name, reads(1), 1)
     path = shop.folder / handler(name)
     status = path.stat()
@@ -90,7 +90,7 @@ SAME = {'touch': Path.touch, 'chmod': lambda path: path.chmod(0o755), **{kind: r
 
 
 @pytest.mark.parametrize('act', SAME.values(), ids=list(SAME))
-def test_06_nothing_changed(shop, name, act):
+def test_nothing_changed(shop, name, act):
     shop.save(handler(name), reads('[id(globals()), next(COUNTER)]', 'import itertools', 'COUNTER = itertools.count()'))
     shop.wait_for(lambda: shop.answer(name) != 'status 404', name)
     identity, number = shop.answer(name)
@@ -99,7 +99,7 @@ def test_06_nothing_changed(shop, name, act):
     assert poller.values == [[identity, number + 1 + index] for index in range(len(poller.values))]
 
 
-def test_07_action_added(shop, name):
+def test_action_added(shop, name):
     shop.add(name, reads(1), 1)
     assert shop.answer(name, 'create') == 'status 404'
     with shop.steady(name, (2,)):
@@ -109,7 +109,7 @@ def test_07_action_added(shop, name):
         shop.becomes(name, 'status 404', 'create')
 
 
-def test_08_traceback_lines(shop, name):
+def test_traceback_lines(shop, name):
     text = 'def read(request):\n    return {"value": [1][request.get("index", 0)]}  # VERSION\n'
     shop.add(name, text, 1)
     path = shop.folder / handler(name)
@@ -134,7 +134,7 @@ def save_at(shop, path, text, modified):
     return since
 
 
-def test_08_traceback_of_old_code(shop, name):
+def test_traceback_of_old_code(shop, name):
     text = 'def read(request):\n    return {"value": [1][request.get("index", 0)]}  # good\n'
     shop.add(name, text, 1)
     since = shop.fence()
@@ -166,14 +166,14 @@ def read(request, default=DEFAULT_IS):
 
 @pytest.mark.parametrize(('word', 'expected'), (
     ('FACTOR_IS', [2, 1, 1, 1]), ('CONSTANT_IS', [1, 2, 1, 1]), ('DEFAULT_IS', [1, 1, 2, 1]), ('CLOSURE_IS', [1, 1, 1, 2])))
-def test_09_new_values(shop, name, word, expected):
+def test_new_values(shop, name, word, expected):
     shop.add(name, re.sub(r'\w+_IS', '1', VALUES), [1, 1, 1, 1])
     with shop.steady(name):
         shop.save(handler(name), re.sub(r'\w+_IS', '1', VALUES.replace(word, '2')))
         shop.becomes(name, expected)
 
 
-def test_10_action_alias(shop, name):
+def test_action_alias(shop, name):
     text = 'def _impl(request):\n    return {"value": 1}\n\n\nread = _impl\n'
     shop.add(name, text, 1)
     with shop.steady(name):
@@ -185,7 +185,7 @@ def test_10_action_alias(shop, name):
 
 
 @six_saves
-def test_11_chain_of_imports(shop, name, save):
+def test_chain_of_imports(shop, name, save):
     tax = 'RATE = 1\n\n\ndef rate():\n    return 1\n'
     shop.save(f'lib/{name}_tax.py', tax)
     shop.save(f'lib/{name}_mid.py', f'from shop.lib.{name}_tax import rate, RATE\n')
@@ -211,7 +211,7 @@ FORMS = {
 
 @pytest.mark.parametrize('form', FORMS)
 @pytest.mark.parametrize('module', ('target', '__init__'))
-def test_13_relative_imports(shop, name, form, module):
+def test_relative_imports(shop, name, form, module):
     statement, expression, path = (text.replace('NAME', name) for text in FORMS[form])
     shop.save(path, 'VALUE = 1\n')
     target = name if module == '__init__' else f'{name}/{module}'
@@ -223,21 +223,21 @@ def test_13_relative_imports(shop, name, form, module):
 
 
 @pytest.mark.parametrize('is_called', (True, False), ids=('called', 'not_called'))
-def test_15_lazy_import(shop, name, is_called):
+def test_lazy_import(shop, name, is_called):
     text = f'def read(request):\n    from shop.lib.{name} import VALUE\n    return {{"value": VALUE}}\n\n\ndef create(request):\n    pass\n'
     shop.save(f'lib/{name}.py', 'VALUE = 1\n')
     shop.save(handler(name), text)
     shop.becomes(name, None, 'create')
     if is_called:
         assert shop.answer(name) == 1
-    since = shop.fence()
+    since = shop.settle()
     shop.save(f'lib/{name}.py', 'VALUE = 2\n')
     shop.becomes(name, 2)
     shop.settle()
     assert len(shop.reloads(since)) <= 1
 
 
-def test_16_fallback_import(shop, name):
+def test_fallback_import(shop, name):
     shop.save(f'lib/{name}_slow.py', 'def f():\n    return 1\n')
     shop.add(name, reads('f()', 'try:', f'    from shop.lib.{name}_fast import f', 'except ImportError:', f'    from shop.lib.{name}_slow import f'), 1)
     with shop.steady(name, (2,)):
@@ -247,7 +247,7 @@ def test_16_fallback_import(shop, name):
         shop.becomes(name, 1)
 
 
-def test_16_fast_one_fails(shop, name):
+def test_fast_one_fails(shop, name):
     shop.save(f'lib/{name}_slow.py', 'def f():\n    return 1\n')
     shop.save(f'lib/{name}_fast.py', 'def f():\n    return 2\n')
     shop.add(name, reads('f()', 'try:', f'    from shop.lib.{name}_fast import f', 'except ImportError:', f'    from shop.lib.{name}_slow import f'), 2)
@@ -256,7 +256,7 @@ def test_16_fast_one_fails(shop, name):
         shop.becomes(name, 1)
 
 
-def test_18_type_checking(shop, name):
+def test_type_checking(shop, name):
     before = ('from typing import TYPE_CHECKING', 'if TYPE_CHECKING:', f'    from shop.lib.{name} import Nothing', f'    import shop.lib.{name}_absent')
     shop.save(f'lib/{name}.py', 'raise ValueError("only for type checkers")\n')
     shop.add(name, reads(1, *before), 1)
@@ -266,7 +266,7 @@ def test_18_type_checking(shop, name):
         shop.becomes(name, 2)
 
 
-def test_18_broken_for_others(shop, name):
+def test_broken_for_others(shop, name):
     before = ('from typing import TYPE_CHECKING', 'if TYPE_CHECKING:', f'    from shop.lib.{name} import VALUE')
     shop.save(f'lib/{name}.py', 'VALUE = 1\n')
     shop.add(f'{name}_user', reads('VALUE', f'from shop.lib.{name} import VALUE'), 1)
@@ -278,7 +278,7 @@ def test_18_broken_for_others(shop, name):
     assert shop.answer(f'{name}_user') == 1
 
 
-def test_21_top_package(shop, name):
+def test_top_package(shop, name):
     shop.save(f'lib/{name}.py', 'RATE = 7\n')
     shop.save('__init__.py', f'{name} = 1\n')
     shop.add(name, reads(f'[shop.{name}, {name}, shop.lib.{name}.RATE]', 'import shop', f'import shop.lib.{name}', f'from shop import {name}'), [1, 1, 7])
@@ -287,13 +287,13 @@ def test_21_top_package(shop, name):
         shop.becomes(name, [2, 2, 7])
 
 
-def test_22_package_constant(shop):
+def test_package_constant(shop):
     shop.save('api/v22/__init__.py', 'LIMIT = 1\n')
     shop.save('api/v22/one.py', reads('LIMIT', 'from . import LIMIT'))
     shop.save('api/v22/two.py', reads('LIMIT', 'from . import LIMIT'))
     for target in ('one', 'two'):
         shop.becomes(target, 1, version='v22')
-    since = shop.fence()
+    since = shop.settle()
     shop.save('api/v22/__init__.py', 'LIMIT = 2\n')
     for target in ('one', 'two'):
         shop.becomes(target, 2, version='v22')
@@ -301,7 +301,7 @@ def test_22_package_constant(shop):
     assert len(shop.reloads(since)) == 1
 
 
-def test_23_many_importers(tmp_path):
+def test_many_importers(tmp_path):
     handlers = {handler(f'h{number}'): reads('VALUE', 'from shop.lib.tax import VALUE') for number in range(300)}
     with shop_with(tmp_path, {'lib/tax.py': 'VALUE = 1\n', **handlers}) as shop:
         assert shop.answer('h299') == 1
@@ -311,7 +311,7 @@ def test_23_many_importers(tmp_path):
             assert all(shop.answer(f'h{number}') == 2 for number in range(300))
 
 
-def test_24_helper_nobody_imports(shop, name):
+def test_helper_nobody_imports(shop, name):
     shop.save(f'lib/{name}.py', 'VALUE = 1\n')
     shop.save(handler(name), reads('[id(globals()), next(COUNTER)]', 'import itertools', 'COUNTER = itertools.count()'))
     shop.wait_for(lambda: shop.answer(name) != 'status 404', name)
@@ -324,7 +324,7 @@ def test_24_helper_nobody_imports(shop, name):
 # State
 
 
-def test_28_state_goes_on(shop, name):
+def test_state_goes_on(shop, name):
     shop.save(f'lib/{name}_state.py', 'import itertools\nCOUNTER = itertools.count()\n')
     shop.save(f'lib/{name}.py', 'VALUE = 1\n')
     text = reads('[VALUE, next(COUNTER)]', f'from shop.lib.{name}_state import COUNTER', f'from shop.lib.{name} import VALUE')
@@ -342,7 +342,7 @@ def test_28_state_goes_on(shop, name):
 # In flight
 
 
-def test_45_running_handler(shop, name):
+def test_running_handler(shop, name):
     gate = shop.folder.parent / name
     text = f"""
 from pathlib import Path
@@ -385,7 +385,7 @@ def read(request):
     assert shop.answer(name, 'create') == [[2, 2, 2], [2, 2, 2]]
 
 
-def test_47_streamed_answer(shop, name):
+def test_streamed_answer(shop, name):
     gate = shop.folder.parent / name
     text = reads(0) + f"""
 
@@ -419,7 +419,7 @@ def create(request, start_response):
     assert lines == [b'%d of code 0\n' % number for number in range(6)]
 
 
-def test_48_kept_alive_connection(shop, name):
+def test_kept_alive_connection(shop, name):
     shop.add(name, reads(0), 0)
     connection = http.client.HTTPConnection(shop.server.host, shop.server.port, timeout=20)
     connection.connect()
@@ -437,7 +437,7 @@ def test_48_kept_alive_connection(shop, name):
     assert len(values) == 100 and values == sorted(values)
 
 
-def test_50_slow_import(shop, name):
+def test_slow_import(shop, name):
     shop.add(name, reads(1), 1)
     with shop.steady(name) as poller:
         since = len(shop.server.lines)
@@ -449,7 +449,7 @@ def test_50_slow_import(shop, name):
         shop.becomes(name, 2)
 
 
-def test_50_lazy_import_meanwhile(shop, name):
+def test_lazy_import_meanwhile(shop, name):
     shop.save(f'lib/{name}.py', 'VALUE = 1\n')
     shop.add(name, f'def read(request):\n    from shop.lib.{name} import VALUE\n    return {{"value": VALUE}}\n', 1)
     with shop.steady(name):
@@ -460,7 +460,7 @@ def test_50_lazy_import_meanwhile(shop, name):
         shop.becomes(name, 2)
 
 
-def test_52_three_files(shop, name):
+def test_three_files(shop, name):
     files = [shop.folder / f'lib/{name}_{letter}.py' for letter in 'abc']
     ready = [shop.folder.parent / file.name for file in files]
 
@@ -492,7 +492,7 @@ def test_52_three_files(shop, name):
 
 
 @six_saves
-def test_53_syntax_error(shop, name, save):
+def test_syntax_error(shop, name, save):
     shop.add(name, reads(1), 1)
     with shop.steady(name) as poller:
         since = len(shop.server.lines)
@@ -509,7 +509,7 @@ def test_53_syntax_error(shop, name, save):
         shop.becomes(name, 3)
 
 
-def test_54_half_imported(shop, name):
+def test_half_imported(shop, name):
     shop.save(f'lib/{name}.py', 'A = 1\nB = 1\n')
     shop.add(name, reads(f'[{name}.A, {name}.B, A]', f'from shop.lib import {name}', f'from shop.lib.{name} import A'), [1, 1, 1])
     with shop.steady(name) as poller:
@@ -533,7 +533,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize('error', ERRORS)
-def test_55_error_at_import(shop, name, error):
+def test_error_at_import(shop, name, error):
     shop.add(name, reads(1), 1)
     with shop.steady(name) as poller:
         since = len(shop.server.lines)
@@ -545,7 +545,7 @@ def test_55_error_at_import(shop, name, error):
         shop.becomes(name, 3)
 
 
-def test_56_one_stays_broken(shop, name):
+def test_one_stays_broken(shop, name):
     shop.add(f'{name}_old', reads(1), 1)
     shop.add(name, reads(1), 1)
     shop.save(handler(f'{name}_old'), reads(2, 'undefined_name'))
@@ -559,7 +559,7 @@ def test_56_one_stays_broken(shop, name):
         shop.add(target, reads(3), 3)
 
 
-def test_57_missing_module_appears(shop, name):
+def test_missing_module_appears(shop, name):
     since = shop.fence()
     shop.save(handler(name), reads('VALUE', f'from shop.lib.{name} import VALUE'))
     shop.server.wait_for_line(f'Broken: {handler(name)}', since)
@@ -568,7 +568,7 @@ def test_57_missing_module_appears(shop, name):
     shop.becomes(name, 1)
 
 
-def test_60_all_broken_at_start(tmp_path):
+def test_all_broken_at_start(tmp_path):
     broken = {'__init__.py': 'this is no Python\n', handler('echo'): 'def read(:\n', 'api/__init__.py': 'undefined_name\n', 'api/v0/__init__.py': '1 / 0\n'}
     with shop_with(tmp_path, {**broken, handler('pid'): 'def read(:\n'}) as shop:
         assert shop.answer('echo') in ('status 503', 'status 404')
@@ -590,7 +590,7 @@ def save_in_two(shop, target, first, rest, pause):
         file.write(rest)
 
 
-def test_61_valid_half(shop, name):
+def test_valid_half(shop, name):
     before = 'CONSTANT = 2\n\n'
     shop.add(name, reads(1, before), 1)
     with shop.steady(name):
@@ -598,14 +598,14 @@ def test_61_valid_half(shop, name):
         shop.becomes(name, 2)
 
 
-def test_62_empty_for_a_while(shop, name):
+def test_empty_for_a_while(shop, name):
     shop.add(name, reads(1), 1)
     with shop.steady(name):
         save_in_two(shop, name, '', reads(2), 0.03)
         shop.becomes(name, 2)
 
 
-def test_63_merge_conflict(shop, name):
+def test_merge_conflict(shop, name):
     shop.add(name, reads(1), 1)
     with shop.steady(name) as poller:
         since = len(shop.server.lines)
@@ -631,7 +631,7 @@ ENCODED = {
 
 
 @pytest.mark.parametrize('encoding', ENCODED)
-def test_66_encodings(shop, name, encoding):
+def test_encodings(shop, name, encoding):
     content, value = ENCODED[encoding]
     shop.add(name, reads('"é1"'), 'é1')
     with shop.steady(name) as poller:
@@ -651,7 +651,7 @@ def frames(lines: list[str]) -> list[str]:
     return [Path(found[1]).name for line in lines if (found := re.match(r' *File "(.*)", line \d+', line))]
 
 
-def test_68_only_user_frames(shop, name):
+def test_only_user_frames(shop, name):
     shop.save(f'lib/{name}.py', 'def fail():\n    raise ValueError("handled here")\n')
     shop.add(name, reads(1, f'from shop.lib.{name} import fail') + '\n\ndef create(request):\n    fail()\n', 1)
     since = shop.fence()
@@ -672,14 +672,14 @@ def test_68_only_user_frames(shop, name):
 
 @six_saves
 @pytest.mark.parametrize('place', ('', '/deep/er'), ids=('beside', 'nested'))
-def test_69_new_target(shop, name, save, place):
+def test_new_target(shop, name, save, place):
     target = f'{name}{place}'
     with shop.steady(target, allowed=(200, 404)):
         shop.save(handler(target), reads(1), save)
         shop.becomes(target, 1)
 
 
-def test_70_target_deleted(shop, name):
+def test_target_deleted(shop, name):
     shop.add(name, reads(1), 1)
     with shop.steady(name, allowed=(200, 404)) as poller:
         (shop.folder / handler(name)).unlink()
@@ -689,7 +689,7 @@ def test_70_target_deleted(shop, name):
     assert shop.answer(name) == 'status 404'
 
 
-def test_70_written_anew(shop, name):
+def test_written_anew(shop, name):
     shop.add(name, reads(1), 1)
     with shop.steady(name, (1, 2), allowed=(200, 404)):
         (shop.folder / handler(name)).unlink()
@@ -699,7 +699,7 @@ def test_70_written_anew(shop, name):
     assert shop.answer(name) == 2
 
 
-def test_71_folder_renamed(shop, name):
+def test_folder_renamed(shop, name):
     shop.add(f'{name}_a/one', reads(1), 1)
     with shop.steady('pid', (1, 2, 3)):
         os.rename(shop.folder / f'api/v0/{name}_a', shop.folder / f'api/v0/{name}_b')
@@ -709,7 +709,7 @@ def test_71_folder_renamed(shop, name):
         shop.becomes(f'{name}_b/one', 2)
 
 
-def test_71_folder_moved_in(shop, name):
+def test_folder_moved_in(shop, name):
     outside = shop.folder.parent / name
     outside.mkdir()
     for number in range(20):
@@ -722,7 +722,7 @@ def test_71_folder_moved_in(shop, name):
         shop.becomes(f'{name}/h7', 70)
 
 
-def test_73_module_to_package(shop, name):
+def test_module_to_package(shop, name):
     module, package = (shop.folder / f'lib/{name}{suffix}' for suffix in ('.py', ''))
     shop.save(f'lib/{name}.py', 'VALUE = 1\n')
     shop.add(name, reads('VALUE', f'from shop.lib.{name} import VALUE'), 1)
@@ -741,7 +741,7 @@ def test_73_module_to_package(shop, name):
     assert shop.answer(name) == 4
 
 
-def test_74_helper_deleted(shop, name):
+def test_helper_deleted(shop, name):
     path = shop.folder / f'lib/{name}.py'
     shop.save(f'lib/{name}.py', 'VALUE = 1\n')
     shop.add(name, reads(f'[VALUE, {name}.VALUE]', f'from shop.lib.{name} import VALUE', f'from shop.lib import {name}'), [1, 1])
@@ -757,7 +757,7 @@ def test_74_helper_deleted(shop, name):
         shop.becomes(name, [2, 2])
 
 
-def test_75_version_copied(tmp_path):
+def test_version_copied(tmp_path):
     handlers = {handler(f'h{number}'): reads(number, 'from . import LIMIT', 'from .h0 import read as other' if number else '') for number in range(40)}
     with shop_with(tmp_path, {'api/v0/__init__.py': 'LIMIT = 1\n', **handlers}) as shop, shop.steady('h1', (1, 2)):
         subprocess.run(['cp', '-r', shop.folder / 'api/v0', shop.folder / 'api/v1'], check=True)
@@ -769,7 +769,7 @@ def git(folder: Path, *words: str) -> None:
     subprocess.run(['git', '-c', 'user.name=test', '-c', 'user.email=test@localhost', *words], cwd=folder, check=True, capture_output=True)
 
 
-def test_76_checkout(tmp_path):
+def test_checkout(tmp_path):
     names = [f'h{number}' for number in range(200)]
     with shop_with(tmp_path, {handler(name): reads('VALUE', 'from . import VALUE') for name in names} | {'api/v0/__init__.py': 'VALUE = 0\n'}) as shop:
         shop.becomes('h199', 0)
@@ -794,7 +794,7 @@ def test_76_checkout(tmp_path):
 LITTER = ('.echo.py.swp', 'echo.py~', '#echo.py#', '.#echo.py', '4913', 'echo.py___jb_tmp___', '.goutputstream-X', 'echo.py.orig', '._echo.py')
 
 
-def test_78_editor_litter(shop, name):
+def test_editor_litter(shop, name):
     shop.add(f'{name}/echo', reads(1), 1)
     with shop.steady(f'{name}/echo', (0,)):
         since = len(shop.server.lines)
@@ -809,7 +809,7 @@ def test_78_editor_litter(shop, name):
         assert shop.logged(NOT_A_CALL, since) == shop.logged(r'Reloaded .*a_fence', since)
 
 
-def test_79_compiled_files(shop, name):
+def test_compiled_files(shop, name):
     shop.add(f'{name}/echo', reads(1), 1)
     folder = shop.folder / f'api/v0/{name}'
     (folder / '__pycache__').mkdir(exist_ok=True)
@@ -825,7 +825,7 @@ def test_79_compiled_files(shop, name):
         assert shop.logged(NOT_A_CALL, since) == shop.logged(r'Reloaded .*a_fence', since)
 
 
-def test_80_handler_writes(shop, name):
+def test_handler_writes(shop, name):
     create = f'''
 
 def create(request):
@@ -839,7 +839,7 @@ def create(request):
             shop.becomes(name, number)
 
 
-def test_80_handler_writes_data(shop, name):
+def test_handler_writes_data(shop, name):
     text = reads('path.write_text("some data")', 'from pathlib import Path', f'path = Path(__file__).with_name("{name}.json")')
     shop.save(handler(name), text)
     shop.becomes(name, 9)
@@ -847,7 +847,7 @@ def test_80_handler_writes_data(shop, name):
         poller.polls(20)
 
 
-def test_81_file_is_read(shop, name):
+def test_file_is_read(shop, name):
     shop.save(handler(name), reads('Path(__file__).read_text()[:5]', 'from pathlib import Path'))
     shop.wait_for(lambda: shop.answer(name) not in ('status 404', 'status 503'), name)
     with shop.steady(name, (0,)) as poller:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from apiphant.dev.source import fields as describe_module
-from apiphant.dev.source.fields import Description, Field, describe, hint
+from apiphant.dev.source.field_call import Field, hint
+from apiphant.dev.source.fields import Description, describe
 
 IMPORT = 'from apiphant.validation import field\n'
 ROOT = Path(__file__).parents[3]
@@ -258,3 +259,26 @@ def test_never_raises():
     for text in texts * 25:
         start, size = chance.randrange(len(text)), chance.randrange(1, 60)
         assert isinstance(describe(text[:start] + text[start + size:]), dict)
+
+
+@pytest.mark.parametrize(('after', 'expected'), [
+    ('read: object', ['a']),  # says a type and binds nothing
+    ('read: object = None', None),
+    ('os.read: object = None', ['a']),
+    ('os.read = read.x = None', ['a']),
+    ('del read', None),
+    ('del os.read', ['a']),
+])
+def test_bound_again(after, expected):
+    described = describe(f'import os\ndef read(request): return request.a\n{after}\n').get('read')
+    assert (described and [field.name for field in described.fields]) == expected
+
+
+def test_arguments_after_a_star():
+    assert fields("field(request, 'id', *rest, 'Berlin', valid_type=int)") == (Field('id', ('int',)),)
+    assert fields("field(request, *rest, 'id')") == ()
+
+
+@pytest.mark.parametrize('kind', ['int & str', 'int + str', 'unknown', '(int, unknown)', 'int | unknown', 'print', '[int]', '7'])
+def test_kinds_that_are_none(kind):
+    assert fields(f"field(request, 'id', valid_type={kind})") == (Field('id'),)
