@@ -71,7 +71,7 @@ def registries() -> Iterator[Registries]:
     ('owner.COMMANDS["x"] = 1', 'COMMANDS'),
     ('owner.COMMANDS.setdefault("x", {})', 'COMMANDS'),
     ('owner.LATE["x"].append(1)', 'LATE'),
-    ('owner.WEAK["x"] = type("T", (), {})', 'WEAK'),
+    ('owner.WEAK["x"] = owner.Base', 'WEAK'),
     ('owner.SETTING = 2', 'names'),
     ('owner.rate = lambda inner=owner.rate: inner()', 'names'),
     ('owner.added = 2', 'names'),

@@ -38,7 +38,7 @@ class Keeper:
 def modules() -> Iterator[dict[str, ModuleType]]:
     made = {name: ModuleType(name) for name in ('shop.old', 'shop.keeper', 'library')}
     sys.modules.update(made)
-    exec(OLD, vars(made['shop.old']))
+    exec(compile(OLD, '/shop/old.py', 'exec'), vars(made['shop.old']))
     yield made
     for name in made:
         sys.modules.pop(name, None)
