@@ -51,7 +51,7 @@ setup(
         'gunicorn>=25.1,<28',  # server/master.py overrides methods of its arbiter, of which no document speaks
         'httptools>=0.6.4',
         'msgspec>=0.19',
-        'prompt_toolkit>=3.0.53,<4',
+        'prompt_toolkit>=3.0.53,<3.1',  # see Output in apiphant/dev/console/prompt.py
         'pygments>=2.18',
         'requests>=2.31',
         'tzdata',  # zones, where the system has none

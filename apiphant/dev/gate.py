@@ -28,7 +28,7 @@ class Out(Protocol):
         """A line of ours, which may have values of others in it."""
 
 
-class Stream:
+class StreamOut:
     """An Out that is a stream, and knows whether that is a terminal."""
 
     def __init__(self, stream: TextIO) -> None:

@@ -27,7 +27,8 @@ class Console(Terminal):
 
     @property
     def port(self) -> int:
-        return int(re.search(r'http://127\.0\.0\.1:(\d+)', ''.join(self.history))[1])
+        """As it was told at first, which may have been cleared from the screen since."""
+        return int(re.search(rb'http://127\.0\.0\.1:(\d+)', self.raw)[1])
 
     def call(self, line: str, *shown: str) -> None:
         """Type a line, and wait until the screen shows each of these, and the prompt."""

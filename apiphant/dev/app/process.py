@@ -52,6 +52,7 @@ def main(path: str, control: int, listener: int, lifeline: int, terminal: int) -
     found = product.find(path)
     product.add_to_path(found)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN: the product's children would inherit that
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the console starts this process without
     signal.signal(signal.SIGUSR1, lambda number, frame: _interrupt(frame, str(found.path) + os.sep))
     process = AppProcess(found, Channel(socket.socket(fileno=control)), terminal)
     if terminal >= 0:

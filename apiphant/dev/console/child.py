@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 from codecs import getincrementaldecoder
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fcntl import ioctl
 from select import select
 from struct import unpack
@@ -32,9 +33,10 @@ class App:
         terminal = os.dup(sys.stdin.fileno()) if has_terminal else -1
         inherited = (theirs.fileno(), listener.fileno(), lifeline, terminal)
         command = [sys.executable, '-P', '-m', 'apiphant.dev.app', str(product.path), *map(str, inherited)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, env={**os.environ, 'PYTHONUNBUFFERED': '1'},
-            pass_fds=[number for number in inherited if number >= 0])
+        with _without_interrupts():
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed,
+                env={**os.environ, 'PYTHONUNBUFFERED': '1'}, pass_fds=[number for number in inherited if number >= 0])
         for descriptor in (lifeline, printed, *([terminal] if has_terminal else [])):
             os.close(descriptor)
         theirs.close()
@@ -80,6 +82,16 @@ class App:
             if self._lifeline >= 0:
                 os.close(self._lifeline)
                 self._lifeline = -1
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """What is started here gets no SIGINT until it wants it: the app would die of a Ctrl-C while it starts."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Pump(threading.Thread):

@@ -2,37 +2,39 @@
 from __future__ import annotations
 
 import os
-import shlex
 import socket
-import subprocess
 import sys
-import tempfile
-import threading
 from collections import defaultdict
-from collections.abc import Callable
-from difflib import unified_diff
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any
 
 from ...api.product import Product
 from .. import gate
-from ..line.command import BadLine, may_be_kept
+from ..line.command import may_be_kept
+from ..line.context import BadLine
 from ..line.effect import Ask, Call, Do, Edit, Open, Save, Show, Watch
+from ..line.lines import lines_of
 from ..line.values import shortened
-from . import highlight, shell, table
+from . import editor, highlight, shell, table
 from .advice import LineAdvice
-from .failure import failed, reason
-from .prompt import DumbReader, Reader
-from .reply import CallError, Reply
+from .dumb_prompt import DumbReader
+from .failure import failed
+from .history import history_file
+from .interrupts import Interrupts
+from .prompt import Reader
+from .reply import CallError
 from .screen import Screen
 from .session import Session, started
-from .terminal import _interrupts, history_file, terminal_kept
+from .terminal import terminal_kept
+from .watching import Watching
 
-EDITOR = 'vi'
-AROUND = 3  # lines
 LONG = 80  # characters of a name in a message
 EARLIER = 20  # values kept for each key
+
+Read = Callable[[str], str]  # a line, from a default to be changed
 
 
 def run(product: Product, listener: socket.socket, *, poll: float | None, is_plain: bool) -> int:
@@ -40,17 +42,22 @@ def run(product: Product, listener: socket.socket, *, poll: float | None, is_pla
     screen = Screen(gate.is_colour(sys.stdout) and not is_plain)
     with terminal_kept(), started(product, listener, screen, poll, screen) as session:
         console = Console(session, screen)
-        is_dumb = os.environ.get('TERM') == 'dumb'
-        prompt = f'{product.name}> '
         screen.say(f'Serving {product.name} on {session.address.url} - help tells more, Ctrl-D leaves.')
         if screen.is_colour and (name := highlight.unknown_style()):
             screen.say(f'APIPHANT_STYLE is {name}, which is no style that pygments knows.')
-        advice = LineAdvice(console)
-        reader = DumbReader(prompt, advice) if is_dumb else Reader(
-            prompt, advice, screen, _history(product, screen), is_plain=is_plain or bool(os.environ.get('NO_COLOR')))
-        with _interrupts(session):
-            console.run(reader.read)
+        read = _reader(console, is_plain=is_plain)
+        with console.interrupts.handled():
+            console.run(read)
     return 0
+
+
+def _reader(console: Console, *, is_plain: bool) -> Read:
+    product, screen = console.session.product, console.screen
+    prompt, advice = f'{product.name}> ', LineAdvice(console)
+    if os.environ.get('TERM') == 'dumb':
+        return DumbReader(prompt, advice, console.interrupts).read
+    is_plain = is_plain or bool(os.environ.get('NO_COLOR'))
+    return Reader(prompt, advice, screen, history_file(product, screen), is_plain=is_plain).read
 
 
 class Console:
@@ -59,14 +66,14 @@ class Console:
     def __init__(self, session: Session, screen: Screen) -> None:
         self.session = session
         self.screen = screen
+        self.interrupts = Interrupts(lambda: session.supervisor.is_lent)
         self.earlier: dict[str, list[str]] = defaultdict(list)
         self.served = 0  # calls of others when the prompt came last
-        self._watched: Call | None = None
-        self._seen = ''  # the answer that was shown of it
-        self._next = ''
-        session.supervisor.on_reload = lambda: threading.Thread(target=self._call_watched, daemon=True).start()
+        self._next = ''  # what the next line begins as
+        self._watching = Watching(session, screen)
+        session.supervisor.on_reload = self._watching.look
 
-    def run(self, read: Callable[[str], str]) -> None:
+    def run(self, read: Read) -> None:
         while True:
             try:
                 self.screen.is_free.wait()
@@ -79,8 +86,17 @@ class Console:
             except EOFError:
                 return
 
-    def execute(self, line: str) -> bool:
-        """Do what a line says. Returns False if that is to leave. Whatever goes wrong is one line of text."""
+    def execute(self, text: str) -> bool:
+        """Do what lines say. Returns False if one is to leave. Whatever goes wrong is one line of text."""
+        try:
+            with self.interrupts.allowed():
+                return all(self._execute(line) for _, line in lines_of(text))
+        except KeyboardInterrupt:
+            self.session.supervisor.interrupt()
+            self.screen.say('\nCancelled.')
+        return True
+
+    def _execute(self, line: str) -> bool:
         try:
             effect = self.session.interpret(line)
             if effect == Do('quit'):
@@ -92,10 +108,9 @@ class Console:
                 self.screen.say(str(error))
         except Exception as error:
             self.screen.say(failed(line, error))
-        except KeyboardInterrupt:
-            self.session.supervisor.interrupt()
-            self.screen.say('\nCancelled.')
         return True
+
+    # Calls
 
     def _call(self, call: Call) -> None:
         reply = self.session.call(call)
@@ -103,23 +118,30 @@ class Console:
         self._remember(call.request)
         if call.output:
             self.screen.show(highlight.status(reply, self.screen.is_colour) + '\n')
-            self._pipe(call.output, reply.body + b'\n')
+            self._pipe(call.output, reply.body)
         else:
             self.screen.show(highlight.reply(reply, self.screen.is_colour) + '\n')
         if hint := self.session.suggestion(call, reply):
             self.screen.say(hint)
-
-    def _pipe(self, command: str, data: bytes) -> None:
-        status = shell.feed(command, data)
-        if status:
-            self.screen.say(f'{command}: exit status {status}')
 
     def _remember(self, request: dict[str, Any]) -> None:
         """Values, to be offered again."""
         for key, value in request.items():
             if isinstance(value, (str, int)) and not isinstance(value, bool) and may_be_kept(f'{key}='):
                 text = str(value)
-                self.earlier[key] = [text, *(other for other in self.earlier[key] if other != text)][:EARLIER]
+                others = [other for other in self.earlier[key] if other != text]
+                self.earlier[key] = [text, *others][:EARLIER]
+
+    def _save(self, effect: Save) -> None:
+        self.screen.say(self.session.save(effect))
+
+    def _watch(self, effect: Watch) -> None:
+        if effect.call:
+            self._watching.begin(effect.call)
+        else:
+            self._watching.end()
+
+    # Text
 
     def _show(self, effect: Show) -> None:
         text = effect.text
@@ -139,70 +161,12 @@ class Console:
         else:
             self.screen.show(f'{gate.shown(text)}\n')
 
-    # Watching
-
-    def _watch(self, effect: Watch) -> None:
-        self._watched = effect.call
-        if effect.call is None:
-            self.screen.say('Nothing is watched any more.')
-            return
-        reply = self.session.call(effect.call)
-        self.session.settle()
-        self._seen = _text_of(reply)
-        self.screen.show(highlight.reply(reply, self.screen.is_colour) + f'\nWatching {effect.call.action} {effect.call.target}.\n')
-
-    def _call_watched(self) -> None:
-        """In a thread, after a reload."""
-        call = self._watched
-        if call is None:
-            return
-        try:
-            self._show_changes(call)
-        except CallError as error:
-            self.screen.say(f'{call.action} {call.target}: {error}')
-        except Exception as error:
-            self.screen.say(failed('watch', error))
-
-    def _show_changes(self, call: Call) -> None:
-        reply = self.session.call(call, is_kept=False)
-        before, self._seen = self._seen, _text_of(reply)
-        changes = _changes(before, self._seen)
-        what = f' changed:\n{highlight.difference(changes, self.screen.is_colour)}' if changes else ': as before'
-        self.screen.show(f'{call.action} {call.target}{what}\n')
-
-    # Files
-
-    def _edit(self, effect: Edit) -> None:
-        """What comes of it is the next line to be typed: it does not run by itself."""
-        with tempfile.TemporaryDirectory(prefix='apiphant-', ignore_cleanup_errors=True) as folder:
-            path = Path(folder, 'line.txt')
-            path.write_text(effect.text, 'utf-8', 'backslashreplace')
-            self._open_editor(path, 1)
-            self._next = _edited(path)
-
-    def _open(self, effect: Open) -> None:
-        folder = self.session.product.path
-        place = (effect.path, effect.line) if effect.path else self.screen.painter.last_place
-        if not place:
-            raise BadLine('open what? There was no traceback yet: open api/v0/echo.py')
-        candidates = (folder / place[0], folder.parent / place[0], Path(place[0]))
-        path = next(filter(_is_file, candidates), None)
-        if path is None:
-            raise BadLine(f'there is no file {shortened(place[0], LONG)!r} in {folder}')
-        self._open_editor(path, place[1])
-
-    def _open_editor(self, path: Path, line: int) -> None:
-        words = _editor()
-        place = [f'+{line}'] if line > 1 and Path(words[0]).name in ('vi', 'vim', 'nvim', 'nano', 'emacs', 'micro', 'kak') else []
-        try:
-            subprocess.run([*words, *place, str(path)], check=False)
-        except OSError as error:
-            why = (error.strerror or '').lower()
-            command = shlex.join(words)
-            raise BadLine(f'{command} cannot be started ({why}); set VISUAL or EDITOR to one that can') from None
-
-    def _save(self, effect: Save) -> None:
-        self.screen.say(self.session.save(effect))
+    def _pipe(self, command: str, data: bytes) -> None:
+        with self.screen.given_away():
+            status = shell.feed(command, data)
+            self.screen.begin_line()
+        if status:
+            self.screen.say(f'{command}: exit status {status}')
 
     def _do(self, effect: Do) -> None:
         if effect.what == 'clear' and os.environ.get('TERM') != 'dumb':
@@ -210,43 +174,47 @@ class Console:
         elif effect.what == 'clear':
             self.screen.show('\n')
 
+    # Files
+
+    def _edit(self, effect: Edit) -> None:
+        """What comes of it is the next line to be typed: it does not run by itself."""
+        self._next = effect.text  # also where there is no editor
+        with self._given_to_editor():
+            self._next = editor.edit_text(effect.text)
+
+    def _open(self, effect: Open) -> None:
+        place = (effect.path, effect.line) if effect.path else self.screen.painter.last_place
+        if not place:
+            raise BadLine('open what? There was no traceback yet: open api/v0/echo.py')
+        path = self._find(place[0])
+        with self._given_to_editor():
+            editor.open_file(path, place[1])
+
+    @contextmanager
+    def _given_to_editor(self) -> Iterator[None]:
+        """The terminal, and its Ctrl-C."""
+        with self.screen.given_away(), self.interrupts.held():
+            yield
+
+    def _find(self, name: str) -> Path:
+        """A file by its path in the product, beside it, or anywhere."""
+        folder = self.session.product.path
+        for path in (folder / name, folder.parent / name, Path(name)):
+            if _is_file(path):
+                return path
+        raise BadLine(f'there is no file {shortened(name, LONG)!r} in {folder}')
+
 
 EFFECTS: dict[type, Callable[[Console, Any], None]] = {
-    Call: Console._call, Show: Console._show, Ask: Console._ask, Watch: Console._watch, Edit: Console._edit, Open: Console._open,
-    Save: Console._save, Do: Console._do}
-
-
-def _text_of(reply: Reply) -> str:
-    return gate.shown(f'{reply.status} {reply.reason}') + f'\n{highlight.body(reply.body, False)}'
-
-
-def _changes(before: str, after: str) -> list[str]:
-    """Lines that differ, with those around them; where others are left out, three points."""
-    lines = unified_diff(before.splitlines(), after.splitlines(), lineterm='', n=AROUND)
-    return [' ...' if line.startswith('@@') else line for line in lines if not line.startswith(('---', '+++', '@@ -1,', '@@ -1 '))]
-
-
-def _editor() -> list[str]:
-    """The words of $VISUAL or $EDITOR. Raises BadLine."""
-    name = 'VISUAL' if os.environ.get('VISUAL') else 'EDITOR'
-    text = os.environ.get(name) or EDITOR
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise BadLine(f'{name} is {text!r}, which is no command ({str(error).lower()}): EDITOR=vim') from None
-    if not words or not words[0]:
-        raise BadLine(f'{name} is {text!r}, which is no command: EDITOR=vim')
-    return words
-
-
-def _edited(path: Path) -> str:
-    """What an editor left. Raises BadLine."""
-    try:
-        return path.read_bytes().decode().strip()
-    except UnicodeDecodeError as error:
-        raise BadLine(f'what was edited is no UTF-8 (byte {error.start + 1}), and is not taken') from None
-    except FileNotFoundError:
-        raise BadLine('the editor removed the file with the line, so nothing is taken') from None
+    Call: Console._call,
+    Save: Console._save,
+    Watch: Console._watch,
+    Show: Console._show,
+    Ask: Console._ask,
+    Do: Console._do,
+    Edit: Console._edit,
+    Open: Console._open,
+}
 
 
 def _is_file(path: Path) -> bool:
@@ -255,12 +223,3 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
-
-
-def _history(product: Product, screen: Screen) -> str:
-    """The file for it, or ''."""
-    try:
-        return history_file(product)
-    except (OSError, RuntimeError) as error:  # Path.home() raises that
-        screen.say(f'No history is kept: {reason(error)}')
-        return ''

@@ -103,14 +103,14 @@ def status(answer: Reply, is_colour: bool) -> str:
     words = gate.shown(f'{answer.status} {answer.reason}')
     if is_colour:
         words = colorize('green' if answer.status < 400 else 'red', words)
-    return f'{words}  {_duration(answer.seconds)}  {_size(len(answer.body))}'
+    return f'{words}  {_duration(answer.seconds)}  {size(len(answer.body))}'
 
 
 def body(content: bytes, is_colour: bool) -> str:
     """Of a large one only the beginning, as it came."""
     if len(content) > LARGE:
         start = gate.shown(content[:SHOWN].decode('utf-8', 'replace'))
-        return f'{start}\n... {_size(len(content) - SHOWN)} more; try | less or > file'
+        return f'{start}\n... {size(len(content) - SHOWN)} more; try | less or > file'
     text = content.decode('utf-8', 'replace')
     try:
         text = json_text(json.loads(text), indent=2)
@@ -123,8 +123,10 @@ def _duration(seconds: float) -> str:
     return f'{seconds * 1000:.1f} ms' if seconds < 1 else f'{seconds:.2f} s'
 
 
-def _size(number: int) -> str:
-    return count(number, 'byte') if number < 10_000 else f'{number / 1000:.0f} kB'
+def size(number: int) -> str:
+    if number < 10_000:
+        return count(number, 'byte')
+    return f'{number / 1000:.0f} kB' if number < 999_500 else f'{number / 1_000_000:.1f} MB'
 
 
 class Painter:

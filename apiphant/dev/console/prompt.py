@@ -1,24 +1,25 @@
-"""The terminal: reads lines, and prints what others have to say above the one that is being typed. All of prompt_toolkit is here.
-
-Only one thread ever writes to the terminal at a time: while a line is read that is the prompt's own event loop, otherwise
-whoever has something to say. While a debugger has the terminal, nobody does.
-"""
+"""The prompt: reads lines with prompt_toolkit, which only `screen` knows beside this module."""
 from __future__ import annotations
 
 import os
 import signal
 import sys
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from itertools import groupby
 from types import FrameType
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
 from prompt_toolkit.history import FileHistory, InMemoryHistory
+from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.key_processor import KeyPress
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout.screen import Char
 from prompt_toolkit.lexers import Lexer, PygmentsLexer
 from prompt_toolkit.output.color_depth import ColorDepth
@@ -34,20 +35,29 @@ from .failure import reason
 from .screen import Screen
 from .signals import handled
 
+PASTED = 20  # characters that nobody types at once
 TICK = 1.0  # seconds between two looks at what the toolbar says
 DRAWN = (*range(0x2070), *range(0xd800, 0xe000))  # where all is that the gate does not let pass
 MENU = 6  # lines kept free for the completion menu
 STYLE = Style.from_dict({
-    'bottom-toolbar': 'noreverse ansibrightblack', 'validation-toolbar': 'noreverse ansired', 'completion-menu': 'noreverse bg:default',
-    'completion-menu.completion': 'noreverse bg:default fg:ansicyan', 'completion-menu.completion.current': 'reverse fg:ansicyan',
-    'completion-menu.meta.completion': 'noreverse bg:default fg:default', 'completion-menu.meta.completion.current': 'reverse fg:default',
-    'scrollbar.background': 'bg:default', 'scrollbar.button': 'bg:default'})
+    'bottom-toolbar': 'noreverse ansibrightblack',
+    'validation-toolbar': 'noreverse ansired',
+    'completion-menu': 'noreverse bg:default',
+    'completion-menu.completion': 'noreverse bg:default fg:ansicyan',
+    'completion-menu.completion.current': 'reverse fg:ansicyan',
+    'completion-menu.meta.completion': 'noreverse bg:default fg:default',
+    'completion-menu.meta.completion.current': 'reverse fg:default',
+    'scrollbar.background': 'bg:default',
+    'scrollbar.button': 'bg:default',
+})
 
 
 class Output(Vt100_Output):
     """Where prompt_toolkit draws. Its escapes are raw, its text goes through the gate.
 
-    Never asks the terminal where the cursor is: that costs a round trip at each redraw, and a warning where nobody answers.
+    Never asks the terminal where the cursor is: that costs a round trip at each redraw, and a warning where nobody
+    answers. setup.py has an upper bound of prompt_toolkit for that and for `Char.display_mappings`, which it does not
+    document.
     """
 
     def write(self, data: str) -> None:
@@ -57,6 +67,35 @@ class Output(Vt100_Output):
     def get_rows_below_cursor_position(self) -> int:
         """So many at least; prompt_toolkit shows a toolbar where it knows."""
         return 1
+
+
+class Input(Vt100Input):
+    """What is typed while lines are written above the prompt is not echoed among them, and Ctrl-C stays a key."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__(sys.stdin)
+        self._screen = screen
+
+    def cooked_mode(self) -> AbstractContextManager[None]:
+        """The terminal as programs expect it: only for those."""
+        return nullcontext() if self._screen.is_free.is_set() else super().cooked_mode()
+
+    def read_keys(self) -> list[KeyPress]:
+        """Many characters at once are a paste, also where the terminal does not say so: each alone would take 1 ms."""
+        keys: list[KeyPress] = []
+        for is_text, group in groupby(super().read_keys(), _is_text):
+            presses = list(group)
+            is_paste = is_text and len(presses) >= PASTED
+            keys += [_paste(presses)] if is_paste else presses
+        return keys
+
+
+def _is_text(press: KeyPress) -> bool:
+    return not isinstance(press.key, Keys) and press.key.isprintable()
+
+
+def _paste(presses: Iterable[KeyPress]) -> KeyPress:
+    return KeyPress(Keys.BracketedPaste, ''.join(press.data for press in presses))
 
 
 class Reader:
@@ -81,10 +120,9 @@ class Reader:
             key_bindings=_bindings(advice),
             history=History(history, advice, screen) if history else InMemoryHistory(),
             reserve_space_for_menu=MENU,
-            enable_open_in_editor=True,
-            tempfile_suffix='.txt',
             bottom_toolbar=None if is_plain else lambda: gate.shown(advice.toolbar(output.get_size().columns)),
             refresh_interval=0 if is_plain else TICK,
+            input=Input(screen),
             output=output,
         )
 
@@ -93,25 +131,6 @@ class Reader:
         with self._screen.prompting() as attach, _leaving_by_signal(self._session):
             return self._session.prompt(
                 default=default, pre_run=attach, handle_sigint=False, set_exception_handler=False)
-
-
-class DumbReader:
-    """A terminal that cannot move the cursor gets no escapes."""
-
-    def __init__(self, prompt: str, advice: Advice) -> None:
-        self._prompt = prompt
-        self._advice = advice
-
-    def read(self, default: str = '') -> str:
-        """Raises EOFError, KeyboardInterrupt."""
-        try:
-            text = default + input(self._prompt + gate.shown(default))  # what is typed is put behind it
-            while self._advice.is_unfinished(text) and (more := input(' ' * len(self._prompt))):
-                text += f'\n{more}'
-            return text
-        except (KeyboardInterrupt, EOFError):
-            print()
-            raise
 
 
 class LineCompleter(Completer):
@@ -180,11 +199,23 @@ def _bindings(advice: Advice) -> KeyBindings:
     @bindings.add('enter', filter=has_focus(DEFAULT_BUFFER))  # not while searching the history
     def enter(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
-        if advice.is_unfinished(buffer.text) and buffer.document.is_cursor_at_the_end:
+        if _is_choosing(buffer):
+            buffer.complete_state = None  # what is chosen is in the line already
+        elif advice.is_unfinished(buffer.text):
             buffer.insert_text('\n')
         else:
             buffer.validate_and_handle()
+
+    @bindings.add('c-x', 'c-e', filter=has_focus(DEFAULT_BUFFER))
+    def edit(event: KeyPressEvent) -> None:
+        event.app.exit(result=f'edit {event.current_buffer.text}')
     return bindings
+
+
+def _is_choosing(buffer: Buffer) -> bool:
+    """Whether something was chosen from a menu of more than one thing."""
+    menu = buffer.complete_state
+    return menu is not None and menu.current_completion is not None and len(menu.completions) > 1
 
 
 def _lexer() -> Lexer:

@@ -1,4 +1,8 @@
-"""The screen: text above the prompt, from any thread, and whether there are colours."""
+"""The screen: text above the prompt, from any thread, and whether there are colours.
+
+Only one thread ever writes to the terminal at a time: while a line is read that is the prompt's own event loop, otherwise
+whoever has something to say. While a debugger, an editor or a pager has the terminal, nobody does: text waits.
+"""
 from __future__ import annotations
 
 import asyncio
@@ -7,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from shutil import get_terminal_size
 from typing import Any
 
 from prompt_toolkit.application import in_terminal
@@ -26,14 +31,18 @@ class Screen:
     def __init__(self, is_colour: bool) -> None:
         self.is_colour = is_colour
         self.painter = highlight.Painter()
-        self.is_free = threading.Event()  # no debugger has the terminal
+        self.is_free = threading.Event()  # nobody else has the terminal
         self.is_free.set()
         self._lock = threading.Lock()
         self._waiting: deque[str] = deque()
         self._wake: Callable[[], object] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._returned = asyncio.Event()
+        self._has_program = False  # an editor or a pager
+        self._borrower: Callable[[], None] | None = None  # a debugger that waits for that to end
         self._failures: set[str] = set()  # said already
+
+    # Text
 
     def write(self, text: str) -> None:
         """What the app prints. It is painted without colours too: the painter keeps where a traceback ended."""
@@ -50,6 +59,21 @@ class Screen:
         with self._lock:
             self._put(text)
 
+    def clear(self) -> None:
+        with self._lock:
+            self._flush()
+            sys.stdout.write(ERASE)
+            sys.stdout.flush()
+
+    def begin_line(self) -> None:
+        """Behind what a program has printed: a new line, unless the cursor is at the beginning of one.
+
+        Spaces up to the last column go on in the next line only if there is something before them.
+        """
+        with self._lock:
+            sys.stdout.write(' ' * (get_terminal_size().columns - 1) + '\r')
+            sys.stdout.flush()
+
     def _put(self, text: str) -> None:
         """Under the lock."""
         self._waiting.append(text)
@@ -58,28 +82,59 @@ class Screen:
         else:
             self._flush()
 
+    def _flush(self) -> None:
+        """Under the lock."""
+        while self._waiting and self.is_free.is_set():
+            text = self._waiting.popleft()
+            sys.stdout.write(gate.coloured(text) if self.is_colour else gate.shown(text))
+        sys.stdout.flush()
+
+    # Others who have the terminal
+
     @contextmanager
-    def prompting(self) -> Iterator[Callable[[], None]]:
-        """While a line is read, text waits for the prompt's loop. Gives what the prompt is to call when it runs."""
-        with self._lock:
-            self._wake = _nobody
+    def given_away(self) -> Iterator[None]:
+        """To a program that the console runs, between two lines: what is to be said waits until it has ended."""
+        while not self._begin_program():
+            self.is_free.wait()
         try:
-            yield self._attach
+            yield
         finally:
-            with self._lock:
-                self._wake = self._loop = None
+            self._end_program()
+
+    def _begin_program(self) -> bool:
+        """Unless a debugger has the terminal."""
+        with self._lock:
+            if self.is_free.is_set():
+                self.is_free.clear()
+                self._has_program = True
+            return self._has_program
+
+    def _end_program(self) -> None:
+        with self._lock:
+            self._has_program = False
+            granted, self._borrower = self._borrower, None
+            if not granted:
+                self.is_free.set()
                 self._flush()
+        if granted:
+            granted()
 
     def lend(self, granted: Callable[[], None]) -> None:
         """To a debugger: nothing is written or read until it is taken back."""
         with self._lock:
             self.is_free.clear()
             loop = self._loop
+            if self._has_program:
+                self._borrower = granted
+                return
         if not loop or not _call_in(loop, lambda: self._begin_lending(granted)):
             granted()
 
     def take_back(self) -> None:
         with self._lock:
+            self._borrower = None
+            if self._has_program:  # the debugger has gone before it was its turn
+                return
             self.is_free.set()
             loop = self._loop
             if self._wake is None:
@@ -100,6 +155,20 @@ class Screen:
             await returned.wait()
         if self._wake:
             self._wake()
+
+    # The prompt
+
+    @contextmanager
+    def prompting(self) -> Iterator[Callable[[], None]]:
+        """While a line is read, text waits for the prompt's loop. Gives what the prompt is to call when it runs."""
+        with self._lock:
+            self._wake = _nobody
+        try:
+            yield self._attach
+        finally:
+            with self._lock:
+                self._wake = self._loop = None
+                self._flush()
 
     def _attach(self) -> None:
         loop, has_text = asyncio.get_running_loop(), asyncio.Event()
@@ -127,19 +196,6 @@ class Screen:
                     with self._lock:
                         self._flush()
                 await asyncio.sleep(REDRAW)
-
-    def _flush(self) -> None:
-        """Under the lock."""
-        while self._waiting and self.is_free.is_set():
-            text = self._waiting.popleft()
-            sys.stdout.write(gate.coloured(text) if self.is_colour else gate.shown(text))
-        sys.stdout.flush()
-
-    def clear(self) -> None:
-        with self._lock:
-            self._flush()
-            sys.stdout.write(ERASE)
-            sys.stdout.flush()
 
 
 def _nobody() -> None:

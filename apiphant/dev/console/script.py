@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Iterable
 
-from ..gate import Stream
-from ..line.command import BadLine
+from ..gate import StreamOut
+from ..line.context import BadLine
 from ..line.effect import Ask, Call, Do, Edit, Effect, Open, Save, Show, Watch
 from . import shell
 from .failure import failed
@@ -25,7 +25,7 @@ class Leaving(Exception):
 def run(session: Session, lines: Iterable[str]) -> int:
     """Run the lines. Returns the exit status.
 
-    0 if all calls were answered with 200, 1 if some was not or a line could not be done, 2 for a line that means nothing.
+    0 if all calls were answered with 200, 1 if some was not or a line could not be done, 2 for a line without meaning.
     """
     try:
         return _run(session, lines)
@@ -85,14 +85,18 @@ def _save(session: Session, effect: Save) -> int:
 
 
 def _say(text: str) -> None:
-    Stream(sys.stderr).say(text)
+    StreamOut(sys.stderr).say(text)
 
 
 def _print(text: str, output: str) -> int:
     if output:
-        return CALL_FAILED if shell.feed(output, f'{text}\n'.encode(errors='backslashreplace')) else 0
-    Stream(sys.stdout).say(text)
+        return _pipe(f'{text}\n'.encode(errors='backslashreplace'), output)
+    StreamOut(sys.stdout).say(text)
     return 0
+
+
+def _pipe(data: bytes, output: str) -> int:
+    return CALL_FAILED if shell.feed(output, data) else 0
 
 
 def _ask(session: Session, question: Ask) -> int:
@@ -112,7 +116,7 @@ def _call(session: Session, call: Call) -> int:
         _say(f'apiphant dev: {error}')
         return CALL_FAILED
     session.settle()
-    failed = _print(_one_line(answer), call.output)
+    failed = _pipe(answer.body, call.output) if call.output else _print(_one_line(answer), '')
     if hint := session.suggestion(call, answer):
         _say(f'apiphant dev: {hint}')
     return failed if answer.status == 200 else CALL_FAILED

@@ -1,18 +1,12 @@
-"""`apiphant dev`: the parts put together, and the choice of how lines come: from a terminal, a pipe, `-c`, or not at all.
-
-The app is started first, so that it is ready when the rest of this process has been imported: prompt_toolkit takes
-0.2 s, which is why a console is imported only where there is a terminal.
-"""
+"""A product that is served, and what lines can do with it, wherever they come from."""
 from __future__ import annotations
 
 import json
 import os
 import socket
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +15,9 @@ from ...address import Address
 from ...api.product import Product
 from ..control import agent
 from ..gate import Out
-from ..line.command import BadLine, State, interpret, suggestion
+from ..line.calls import suggestion
+from ..line.command import interpret
+from ..line.context import BadLine, Context
 from ..line.effect import Ask, Call, Do, Effect, Save, Use
 from ..source.fields import Description, describe
 from .reply import CallError, Reply
@@ -35,8 +31,8 @@ DEFAULT_VERSION = 'v0'
 class Session:
     """A product being served, and what lines can do with it."""
 
-    def __init__(self, found: Product, place: Address, supervisor: Supervisor) -> None:
-        self.product = found
+    def __init__(self, product: Product, place: Address, supervisor: Supervisor) -> None:
+        self.product = product
         self.address = place
         self.supervisor = supervisor
         self._version = ''
@@ -48,19 +44,22 @@ class Session:
     @property
     def version(self) -> str:
         """What `use` said; else v0, or the first that there is."""
+        if self._version:
+            return self._version
         versions = self.supervisor.routes.versions
-        return self._version or (DEFAULT_VERSION if DEFAULT_VERSION in versions or not versions else versions[0])
+        return versions[0] if versions and DEFAULT_VERSION not in versions else DEFAULT_VERSION
 
     @property
-    def state(self) -> State:
+    def context(self) -> Context:
         """What lines refer to at the moment."""
-        return State(self.version, self.supervisor.routes, self.address.reachable.url, self._call, self._status, self._answer, self.describe)
+        routes, url = self.supervisor.routes, self.address.reachable.url
+        return Context(self.version, routes, url, self._call, self._status, self._answer, self.describe)
 
     def interpret(self, line: str) -> Effect:
         """The effect of a line, already had where it is only the session's. Raises BadLine."""
         if line.strip():
             self.supervisor.settled.wait()
-        effect = interpret(line, self.state)
+        effect = interpret(line, self.context)
         if isinstance(effect, Use):
             self._version = effect.version
         if effect == Do('restart'):
@@ -83,7 +82,9 @@ class Session:
     def suggestion(self, call: Call, reply: Reply) -> str:
         """What was perhaps meant by a call that nothing answers to."""
         routes = self.supervisor.routes
-        return suggestion(call, routes) if reply.status == 404 and not routes.has(call.version, call.target, call.action) else ''
+        if reply.status != 404 or routes.has(call.version, call.target, call.action):
+            return ''
+        return suggestion(call, routes)
 
     def ask(self, question: Ask) -> str:
         """What the app says to it. Raises CallError, also where it could not do what was asked."""
@@ -96,15 +97,24 @@ class Session:
 
     def save(self, what: Save) -> str:
         """Keep a call and its answer in the product's tests; what was done, in words. Raises BadLine."""
-        from ..source import literals, record  # noqa: PLC0415  # they take 20 ms
+        from ..source.literals import CannotRecord  # noqa: PLC0415  # these take 20 ms
+        from ..source.record import record  # noqa: PLC0415
+        from ..source.tested import Answered  # noqa: PLC0415
         path, call = self.product.api / 'test.py', what.call
+        answered = Answered(call.target, call.action, call.request, what.status, what.answer, call.version)
         try:
-            is_replaced = record.record(path, call.target, call.action, call.request, what.status, what.answer, version=call.version)
-        except (literals.CannotRecord, OSError) as error:
+            is_replaced = record(path, answered)
+        except (CannotRecord, OSError) as error:
             raise BadLine(f'not saved: {error}') from None
+        place = path.relative_to(self.product.path.parent)
+        return f'Replaced in {place}' if is_replaced else f'Added to {place}{self._for_another_place()}'
+
+    def _for_another_place(self) -> str:
+        """Said where a test would not call this app unless its file says so."""
         place = self.address.reachable
-        hint = '' if is_replaced or str(place) == address.DEFAULT else f'; it is for {address.DEFAULT}, unless config.update(...) there names {place}'
-        return f'{"Replaced in" if is_replaced else "Added to"} {path.relative_to(self.product.path.parent)}{hint}'
+        if str(place) == address.DEFAULT:
+            return ''
+        return f'; it is for {address.DEFAULT}, unless config.update(...) there names {place}'
 
     def describe(self, version: str, target: str) -> Mapping[str, Description]:
         """What the actions of a target take, by its source as it is now."""
@@ -132,24 +142,12 @@ def _content(body: bytes) -> Any:
 
 
 @contextmanager
-def started(found: Product, listener: socket.socket, out: Out, poll: float | None,
+def started(product: Product, listener: socket.socket, out: Out, poll: float | None,
             lender: Lender | None = None) -> Iterator[Session]:
     """A session with its app and its watcher running; `out` gets what they have to say, `lender` has the terminal."""
-    supervisor = Supervisor(found, listener, out.write, out.say, lender)
+    supervisor = Supervisor(product, listener, out.write, out.say, lender)
     try:
-        Watcher(found.path, supervisor.look, lambda: supervisor.files, out.say, poll=poll).start()
-        yield Session(found, address.of(listener), supervisor)
+        Watcher(product.path, supervisor.look, lambda: supervisor.files, out.say, poll=poll).start()
+        yield Session(product, address.of(listener), supervisor)
     finally:
         supervisor.stop()
-
-
-def _take_any_text() -> None:
-    """What the standard streams cannot decode or encode is no error: it is kept when read, and escaped when written."""
-    _set_errors(sys.stdin, 'surrogateescape')
-    _set_errors(sys.stdout, 'backslashreplace')
-    _set_errors(sys.stderr, 'backslashreplace')
-
-
-def _set_errors(stream: object, errors: str) -> None:
-    if isinstance(stream, TextIOWrapper):
-        stream.reconfigure(errors=errors)

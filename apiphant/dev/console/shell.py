@@ -4,7 +4,6 @@ from __future__ import annotations
 import signal
 import subprocess
 
-from ..line.output import _start
 from .signals import handled
 
 PATIENCE = 1.0  # seconds for a command to end by itself
@@ -26,6 +25,14 @@ def feed(command: str, data: bytes, *, stdout: int | None = None) -> int:
     except BaseException:
         _end(child)
         raise
+
+
+def _start(command: str, stdout: int | None) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(['sh', '-c', command], stdin=subprocess.PIPE, stdout=stdout, bufsize=0)
+    except OSError as error:  # no sh, or a command that is longer than the system allows
+        words = (error.strerror or '').lower()
+        raise OSError(error.errno, f'the command cannot be given to sh: {words}') from None
 
 
 def _write(child: subprocess.Popen[bytes], data: bytes) -> None:

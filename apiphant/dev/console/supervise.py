@@ -17,6 +17,8 @@ from ...api.product import Product
 from ..line.route_index import Routes
 from .child import App
 
+PROMPTLY = 0.15  # seconds in which an app answers that runs nothing for long
+START_TIMEOUT = 2.0  # seconds that one takes that starts
 ANSWER_TIMEOUT = 2.0  # seconds that an interrupted app has to answer before it is killed
 
 
@@ -49,6 +51,7 @@ class Supervisor:
         self._say = say
         self._changed = threading.Event()
         self._answered = threading.Event()
+        self._interrupting = threading.Lock()
         self.is_waiting = False  # for a change, since the app died while it started
         self._leaving = False
         self._lender = lender
@@ -69,12 +72,12 @@ class Supervisor:
         self._app.channel.send(look=paths)
 
     def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in what the app runs; replace the app if it does not answer then."""
-        app = self._app
-        if self.is_lent:
-            return
-        app.signal(signal.SIGUSR1)
-        threading.Thread(target=self._check_answer, args=(app,), name='interrupt', daemon=True).start()
+        """Raise KeyboardInterrupt in what keeps the app from answering; replace it if it does not answer then either.
+
+        An app that answers runs nothing that has to be stopped: others' calls go on.
+        """
+        if not self.is_lent and self._interrupting.acquire(blocking=False):
+            threading.Thread(target=self._interrupt, args=(self._app,), name='interrupt', daemon=True).start()
 
     def ask(self, what: str, **details: object) -> tuple[str, bool]:
         """The app's answer to a question, and whether it failed at it; '' if it died over it."""
@@ -209,9 +212,18 @@ class Supervisor:
         if not is_needed:
             app.leave()
 
-    def _check_answer(self, app: App) -> None:
+    def _interrupt(self, app: App) -> None:
+        try:
+            if self._answers_within(app, PROMPTLY if self.ready.is_set() else START_TIMEOUT):
+                return
+            app.signal(signal.SIGUSR1)
+            if not self._answers_within(app, ANSWER_TIMEOUT) and app is self._app and self.ready.is_set():
+                self._say(f'The app process did not answer for {ANSWER_TIMEOUT:g} s.')
+                app.signal(signal.SIGKILL)
+        finally:
+            self._interrupting.release()
+
+    def _answers_within(self, app: App, seconds: float) -> bool:
         self._answered.clear()
         app.channel.send(ping=1)
-        if not self._answered.wait(ANSWER_TIMEOUT) and app is self._app and self.ready.is_set():
-            self._say(f'The app process did not answer for {ANSWER_TIMEOUT:g} s.')
-            app.signal(signal.SIGKILL)
+        return self._answered.wait(seconds)

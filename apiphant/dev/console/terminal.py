@@ -1,4 +1,4 @@
-"""The terminal's settings and the history file."""
+"""The terminal's settings."""
 from __future__ import annotations
 
 import os
@@ -6,48 +6,32 @@ import signal
 import sys
 import termios
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-
-from ...api.product import Product, state_path
-from .session import Session
-from .signals import handled
-
-
-def history_file(product: Product) -> str:
-    """One a product, for its user only. Raises OSError if it cannot be written, RuntimeError if there is no home."""
-    folder = state_path(product)
-    path = folder.with_name(f'{folder.name}.history')
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.open('ab').close()
-    return str(path)
-
-
-def _interrupts(session: Session) -> AbstractContextManager[None]:
-    """Ctrl-C goes to everybody in the terminal; while a debugger has it, it is the debugger's."""
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if not session.supervisor.is_lent:
-            raise KeyboardInterrupt
-    return handled(interrupt, signal.SIGINT)
+from typing import NoReturn
 
 
 @contextmanager
 def terminal_kept() -> Iterator[None]:
-    """The terminal's settings are afterwards what they were. Meanwhile what is typed ahead is not echoed into the output: the prompt shows it."""
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+    """The terminal's settings are afterwards what they were."""
     before = termios.tcgetattr(sys.stdin)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
+        signal.signal(number, _leave)
     if os.environ.get('TERM') != 'dumb':
-        quiet = termios.tcgetattr(sys.stdin)
-        quiet[3] &= ~termios.ECHO
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
+        _stop_echo()
     try:
         yield
     finally:
-        try:
+        with suppress(termios.error):  # the terminal is gone
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
-        except termios.error:
-            pass  # the terminal is gone
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _stop_echo() -> None:
+    """What is typed ahead is not echoed into the output: the prompt shows it."""
+    quiet = termios.tcgetattr(sys.stdin)
+    quiet[3] &= ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)

@@ -49,7 +49,13 @@ def pointed(line: str, position: int) -> str:
 
 def printable(text: str) -> str:
     """Safe to print: no control characters, and no lone surrogates, which cannot be encoded."""
-    return text if text.isprintable() else ''.join(char if char.isprintable() else ' ' if char.isspace() else '?' for char in text)
+    return text if text.isprintable() else ''.join(map(_printable, text))
+
+
+def _printable(char: str) -> str:
+    if char.isprintable():
+        return char
+    return ' ' if char.isspace() else '?'
 
 
 def _width(char: str) -> int:

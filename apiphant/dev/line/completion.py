@@ -1,4 +1,4 @@
-"""What may come next on a line. Pure: the text before the cursor and the state in, candidates out."""
+"""What may come next on a line. Pure: the text before the cursor in, candidates out."""
 from __future__ import annotations
 
 import json
@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from itertools import islice
 
 from ...api.actions import ACTIONS
-from ..source.fields import Field, hint
+from ..source.field_call import Field, hint
 from .bad_text import BadText
-from .command import COMMANDS, LEVELS, State
+from .command import COMMANDS, LEVELS, TABLE
+from .context import Context
 from .output import split
-from .request import is_unfinished
+from .request import is_key, is_unfinished
 
 MANY = 30  # targets, above which they are offered by segments
 MOST = 200  # candidates
 KEY = re.compile(r'(?:^|\s)(?P<key>[\w.\[\]-]*)$')
 VALUE = re.compile(r'(?:^|\s)(?P<key>[\w.\[\]-]++)(?P<kind>:?=)(?P<value>[^\s]*)$')
-PLAIN = re.compile(r'[^\s"\'@$_]\S*')
+PLAIN = re.compile(r'[^\s"\'@$_|][^\s|]*')
+GIVEN = re.compile(r'(?:^|\s)([\w.-]+):?=')
+GIVEN_JSON = re.compile(r'"([\w.-]+)"\s*:')
 NUMBER = re.compile(r'-?(?:0|[1-9][0-9]*)')
 STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 OPEN, CLOSE = re.compile(r'[{[]'), re.compile(r'[]}]')
@@ -34,18 +37,19 @@ class Candidate:
     hint: str = ''
 
 
-def complete(text: str, state: State, earlier: Mapping[str, Sequence[str]]) -> list[Candidate]:
+def complete(text: str, context: Context, earlier: Mapping[str, Sequence[str]]) -> list[Candidate]:
     """What may come at the end of `text`, in order. `earlier` are values typed before, by key."""
     word, rest = _first(text.lstrip())
     if rest is None:
-        return _matching(((name, command.help) for name, command in COMMANDS.items() if name == command.name), word)
+        return _matching(((command.name, command.help) for command in TABLE), word)
     if word in ACTIONS:
-        return _of_call(word, rest, state, earlier)
+        return _of_call(word, rest, context, earlier)
     if word == 'watch':
-        return _matching(((action, '') for action in ACTIONS), rest) if _first(rest)[1] is None else complete(rest, state, earlier)
+        return _of_watch(rest, context, earlier)
     if word == 'help':
-        return _of_topic(rest, state)
-    return _matching(((name, '') for name in {'use': state.routes.versions, 'log': LEVELS}.get(word, ())), rest)
+        return _of_topic(rest, context)
+    words = {'use': context.routes.versions, 'log': LEVELS}.get(word, ())
+    return _matching(((name, '') for name in words), rest)
 
 
 def _first(text: str) -> tuple[str, str | None]:
@@ -55,25 +59,36 @@ def _first(text: str) -> tuple[str, str | None]:
 
 
 def _matching(words: Iterable[tuple[str, str]], prefix: str) -> list[Candidate]:
-    return list(islice((Candidate(word, len(prefix), about) for word, about in words if word.startswith(prefix)), MOST))
+    """Of words and what there is to say about each."""
+    candidates = (Candidate(word, len(prefix), about) for word, about in words if word.startswith(prefix))
+    return list(islice(candidates, MOST))
 
 
-def _of_topic(text: str, state: State) -> list[Candidate]:
+def _of_watch(rest: str, context: Context, earlier: Mapping[str, Sequence[str]]) -> list[Candidate]:
+    if _first(rest)[1] is None:
+        return _matching(((action, '') for action in ACTIONS), rest)
+    return complete(rest, context, earlier)
+
+
+def _of_topic(text: str, context: Context) -> list[Candidate]:
     action, target = _first(text)
     if target is not None:
-        return _of_target(action, target, state) if action in ACTIONS else []
-    targets = {found.text: found for action in ACTIONS for found in _of_target(action, text, state)}
-    return [*_matching(((name, '') for name in COMMANDS), text), *(targets[name] for name in sorted(targets))][:MOST]
+        return _of_target(action, target, context) if action in ACTIONS else []
+    targets: dict[str, Candidate] = {}
+    for action in ACTIONS:
+        targets.update((candidate.text, candidate) for candidate in _of_target(action, text, context))
+    commands = _matching(((name, '') for name in COMMANDS), text)
+    return [*commands, *(targets[name] for name in sorted(targets))][:MOST]
 
 
-def _of_call(action: str, rest: str, state: State, earlier: Mapping[str, Sequence[str]]) -> list[Candidate]:
+def _of_call(action: str, rest: str, context: Context, earlier: Mapping[str, Sequence[str]]) -> list[Candidate]:
     target, _ = _first(rest)
     request = rest[len(target):]
     if not request:
-        return _of_target(action, rest, state)
+        return _of_target(action, rest, context)
     if _has_output(request):
         return []
-    description = state.describe(state.version, target).get(action)
+    description = context.describe(context.version, target).get(action)
     fields = description.fields if description else ()
     return _of_json(request, fields) if request.lstrip().startswith('{') else _of_items(request, fields, earlier)
 
@@ -85,15 +100,16 @@ def _has_output(request: str) -> bool:
         return True
 
 
-def _of_target(action: str, prefix: str, state: State) -> list[Candidate]:
-    targets = state.routes.starting(prefix, state.version, action, MANY + 1)
+def _of_target(action: str, prefix: str, context: Context) -> list[Candidate]:
+    targets = context.routes.starting(prefix, context.version, action, MANY + 1)
     if len(targets) > MANY:
-        return [Candidate(segment, len(prefix)) for segment in state.routes.segments(prefix, state.version, action)[:MOST]]
-    return [Candidate(target, len(prefix), _about(action, target, state)) for target in targets]
+        segments = context.routes.segments(prefix, context.version, action)
+        return [Candidate(segment, len(prefix)) for segment in segments[:MOST]]
+    return [Candidate(target, len(prefix), _about(action, target, context)) for target in targets]
 
 
-def _about(action: str, target: str, state: State) -> str:
-    description = state.describe(state.version, target).get(action)
+def _about(action: str, target: str, context: Context) -> str:
+    description = context.describe(context.version, target).get(action)
     return description.doc.partition('\n')[0] if description else ''
 
 
@@ -102,9 +118,16 @@ def _of_items(request: str, fields: Sequence[Field], earlier: Mapping[str, Seque
         texts = (_typed(text, value['kind']) for text in earlier.get(value['key'], ()) if text.isprintable())
         return _matching(((text, '') for text in texts), value['value'])
     key = None if is_unfinished(request) else KEY.search(request)
-    given = set(re.findall(r'(?:^|\s)([\w.-]+):?=', request))
-    offered = ((field.name + (':=' if field.types and field.types[0] in TYPED else '='), hint(field)) for field in fields if field.name not in given)
-    return _matching(offered, key['key']) if key else []
+    if not key:
+        return []
+    given = set(GIVEN.findall(request))
+    offered = [field for field in fields if field.name not in given and is_key(field.name)]
+    return _matching(((_begun(field), hint(field)) for field in offered), key['key'])
+
+
+def _begun(field: Field) -> str:
+    """An item up to its value."""
+    return field.name + (':=' if field.types and field.types[0] in TYPED else '=')
 
 
 def _typed(text: str, kind: str) -> str:
@@ -119,7 +142,10 @@ def _of_json(request: str, fields: Sequence[Field]) -> list[Candidate]:
     before = STRING.sub('', request[:name.start() + 1]) if name else ''
     if not name or '"' in before or len(OPEN.findall(before)) - len(CLOSE.findall(before)) != 1:
         return []
-    given = set(re.findall(r'"([\w.-]+)"\s*:', request))
+    given = set(GIVEN_JSON.findall(request))
     prefix = name['quote'] + name['key']
-    return [Candidate(f'"{field.name}": ', len(prefix), hint(field)) for field in fields
-            if '.' not in field.name and field.name not in given and field.name.startswith(name['key'])]
+    offered = [field for field in fields if '.' not in field.name and field.name not in given]
+    return [
+        Candidate(f'{json.dumps(field.name, ensure_ascii=False)}: ', len(prefix), hint(field))
+        for field in offered if field.name.startswith(name['key'])
+    ]

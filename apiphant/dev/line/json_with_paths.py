@@ -1,24 +1,27 @@
-"""JSON in a line, in which `$` and `_` stand for parts of the last answer, and where it is mistaken."""
+"""JSON in a line, in which `$` and `_` stand for parts of the last answer, and where it is mistaken.
+
+`json` reads it. Where that stumbles over a path, it reads again with NaN in the place of each, and asks for their values in order.
+"""
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from json.scanner import make_scanner
+from math import isinf
 from typing import Any, NoReturn
 
 from .bad_text import BadText, Needs
 from .paths import PATH, NoValue
 from .values import shortened
 
-TEXT = re.compile(r'"(?P<double>[^"\\]*+(?:\\.[^"\\]*+)*+)"|\'(?P<single>[^\']*+)\'|(?P<bare>\S*+)', re.DOTALL)
-
+TEXT = re.compile(
+    r'"(?P<double>[^"\\]*+(?:\\.[^"\\]*+)*+)"|\'(?P<single>[^\']*+)\'|(?P<bare>\S*+)', re.DOTALL)
 TOKEN = re.compile(
     r'(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+"?+)|(?P<open>[\[{])|(?P<close>[\]}])'
     rf'|(?P<path>{re.sub(r"[?]P<[a-z]+>", "", PATH.pattern)})|(?P<constant>NaN|-?Infinity)|(?P<almost>[$_])', re.DOTALL)
 DEPTH = {'open': 1, 'close': -1}
+PLACEHOLDER = 'NaN'
 
 # By the message of json: what is left of a text that is not wrong, just cut off.
 CUT_OFF = {
@@ -30,8 +33,6 @@ CUT_OFF = {
 CUT_OFF_ELSE = re.compile(r'\s*+\Z')
 CUT_OFF_NUMBER = CUT_OFF["Expecting ',' delimiter"]
 
-Reader = Callable[[str, int, 'Sources'], tuple[Any, int]]
-
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -41,75 +42,50 @@ class Sources:
     file_json: Callable[[str], Any]
 
 
-def _reply(text: str, start: int, sources: Sources) -> tuple[Any, int]:
+Reader = Callable[[str, int, Sources], tuple[Any, int]]  # the value at a place in a text, and where it ends
+
+
+class Foreign(Exception):
+    """Something that is no JSON begins a value."""
+
+
+class TooLarge(ValueError):
+    """A number that Python takes for infinite."""
+
+
+def read_reply(text: str, start: int, sources: Sources) -> tuple[Any, int]:
+    """The value of a path into the last answer, and where the path ends. Raises BadText."""
     match = PATH.match(text, start)
     if not match:
-        _refuse_path(text, start)
+        refuse_path(text, start)
     try:
         return sources.reply(match[0]), match.end()
     except NoValue as error:
         raise BadText(str(error), start, text, 'word' if match.end() == len(text) else '') from None
 
 
-def _refuse_path(text: str, start: int) -> NoReturn:
+def refuse_path(text: str, start: int) -> NoReturn:
     match = TEXT.match(text, start)
     word = match[0] if match else ''
     needs: Needs = 'word' if start + len(word) == len(text) else ''
-    raise BadText(f'{shortened(word)!r} is no path into the last answer, like $.items[0].id or _["a b"]; quotes make it text', start, text, needs)
-
-# JSON: read by json itself; where it stumbles over a path, it reads again with NaN in the place of each path, and asks for the values in order.
-
+    right = 'like $.items[0].id or _["a b"]; quotes make it text'
+    raise BadText(f'{shortened(word)!r} is no path into the last answer, {right}', start, text, needs)
 
 
-class _Constant(Exception):
-    pass
-
-
-def _stumble(name: str) -> NoReturn:
-    raise _Constant
-
-
-SCAN = make_scanner(json.JSONDecoder(parse_constant=_stumble))  # type: ignore[arg-type]  # raw_decode calls it, but counts lines at each path
-
-
-def _json(text: str, start: int, sources: Sources) -> tuple[Any, int]:
+def read_json(text: str, start: int, sources: Sources) -> tuple[Any, int]:
+    """The JSON value, perhaps with paths in it, and where it ends. Raises BadText."""
+    rest = text[start:]  # of the whole text json would count the lines again at each path
     try:
-        return SCAN(text, start)
-    except _Constant:
-        return _json_with_paths(text, start, sources)
-    except StopIteration as stop:
-        position: int = stop.value
+        value, used = PLAIN.raw_decode(rest)
+        return value, start + used
+    except Foreign:
+        return _read_with_paths(text, start, sources)
+    except json.JSONDecodeError as error:
+        if rest[error.pos:error.pos + 1] in {'$', '_'} and error.msg == 'Expecting value':
+            return _read_with_paths(text, start, sources)
+        raise _mistaken(text, start, start + error.pos, error.msg) from None
     except (ValueError, RecursionError) as error:
-        raise _bad_json(text, start, error, int) from None
-    if text[position:position + 1] in {'$', '_'}:
-        return _json_with_paths(text, start, sources)
-    raise _mistaken_json(text, start, position, 'Expecting value')
-
-
-def _json_with_paths(text: str, start: int, sources: Sources) -> tuple[Any, int]:
-    found, end = _foreign(text, start)
-    waiting = iter(found)
-    decoder = json.JSONDecoder(parse_constant=lambda name: _foreign_value(text, next(waiting), sources))
-    original = partial(_original, start, found)
-    try:
-        value, used = decoder.raw_decode(_replaced(text[start:end], start, found))
-    except (ValueError, RecursionError) as error:
-        raise _bad_json(text, start, error, original) from None
-    return value, original(used)
-
-
-def _foreign(text: str, start: int) -> tuple[list[re.Match[str]], int]:
-    """What is no JSON in the value at `start`, and where the value ends."""
-    depth = 0
-    found = []
-    for match in TOKEN.finditer(text, start):
-        kind = match.lastgroup or ''
-        depth += DEPTH.get(kind, 0)
-        if kind in FOREIGN:
-            found.append(match)
-        if depth <= 0:
-            return found, match.end()
-    return found, len(text)
+        raise _unreadable(text, start, error) from None
 
 
 def json_end(text: str, start: int) -> int:
@@ -117,8 +93,50 @@ def json_end(text: str, start: int) -> int:
     return _foreign(text, start)[1]
 
 
+def _stumble(name: str) -> NoReturn:
+    raise Foreign
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise TooLarge
+    return number
+
+
+PLAIN = json.JSONDecoder(parse_constant=_stumble, parse_float=_finite)
+
+
+def _read_with_paths(text: str, start: int, sources: Sources) -> tuple[Any, int]:
+    foreign, end = _foreign(text, start)
+    waiting = iter(foreign)
+    decoder = json.JSONDecoder(
+        parse_constant=lambda name: _foreign_value(text, next(waiting), sources), parse_float=_finite)
+    try:
+        value, used = decoder.raw_decode(_replaced(text, start, end, foreign))
+    except json.JSONDecodeError as error:
+        raise _mistaken(text, start, _original(start, foreign, error.pos), error.msg) from None
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(text, start, error) from None
+    return value, _original(start, foreign, used)
+
+
+def _foreign(text: str, start: int) -> tuple[list[re.Match[str]], int]:
+    """What is no JSON in the value at `start`, and where the value ends."""
+    depth = 0
+    foreign = []
+    for match in TOKEN.finditer(text, start):
+        kind = match.lastgroup or ''
+        depth += DEPTH.get(kind, 0)
+        if kind in READERS:
+            foreign.append(match)
+        if depth <= 0:
+            return foreign, match.end()
+    return foreign, len(text)
+
+
 def _foreign_value(text: str, match: re.Match[str], sources: Sources) -> Any:
-    return FOREIGN[match.lastgroup or ''](text, match.start(), sources)[0]
+    return READERS[match.lastgroup or ''](text, match.start(), sources)[0]
 
 
 def _refuse_constant(text: str, start: int, sources: Sources) -> NoReturn:
@@ -126,32 +144,27 @@ def _refuse_constant(text: str, start: int, sources: Sources) -> NoReturn:
     raise BadText(f'bad JSON: {name} is not part of it', start, text)
 
 
-FOREIGN: dict[str, Reader] = {'path': _reply, 'almost': _reply, 'constant': _refuse_constant}
+READERS: dict[str, Reader] = {'path': read_reply, 'almost': read_reply, 'constant': _refuse_constant}
 
 
-def _replaced(text: str, offset: int, found: list[re.Match[str]]) -> str:
-    ends = [0, *(match.end() - offset for match in found)]
-    starts = [*(match.start() - offset for match in found), len(text)]
-    return 'NaN'.join(text[end:start] for end, start in zip(ends, starts, strict=True))
+def _replaced(text: str, start: int, end: int, foreign: list[re.Match[str]]) -> str:
+    parts = []
+    for match in foreign:
+        parts.append(text[start:match.start()])
+        start = match.end()
+    return PLACEHOLDER.join([*parts, text[start:end]])
 
 
-def _original(offset: int, found: list[re.Match[str]], position: int) -> int:
+def _original(offset: int, foreign: list[re.Match[str]], position: int) -> int:
     """The position in the text that was typed."""
     position += offset
-    for match in found:
+    for match in foreign:
         if position > match.start():
-            position += match.end() - match.start() - len('NaN')
+            position += match.end() - match.start() - len(PLACEHOLDER)
     return position
 
 
-def _bad_json(text: str, start: int, error: ValueError | RecursionError, original: Callable[[int], int]) -> BadText:
-    if isinstance(error, json.JSONDecodeError):
-        return _mistaken_json(text, start, original(error.pos), error.msg)
-    reason = 'it is nested too deep' if isinstance(error, RecursionError) else 'a number in it is too long'
-    return BadText(f'bad JSON: {reason}', start, text)
-
-
-def _mistaken_json(text: str, start: int, position: int, message: str) -> BadText:
+def _mistaken(text: str, start: int, position: int, message: str) -> BadText:
     return BadText(f'bad JSON: {message}', position, text, _needs(text, start, position, message))
 
 
@@ -159,3 +172,10 @@ def _needs(text: str, start: int, position: int, message: str) -> Needs:
     if not CUT_OFF.get(message, CUT_OFF_ELSE).match(text, position):
         return ''
     return 'lines' if text[start:start + 1] in {'{', '[', '"'} else 'word'
+
+
+def _unreadable(text: str, start: int, error: ValueError | RecursionError) -> BadText:
+    if isinstance(error, RecursionError):
+        return BadText('bad JSON: it is nested too deep', start, text)
+    how = 'large' if isinstance(error, TooLarge) else 'long'
+    return BadText(f'bad JSON: a number in it is too {how}', start, text)

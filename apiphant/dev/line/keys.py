@@ -23,7 +23,8 @@ Container = dict[str, Any] | list[Any]
 class Tree:
     """A request that values are put into by keys like a.b, a.0.b and a[].
 
-    A container may belong to the last answer, so each below the root is copied before something is put into it: once, `copied` holds ids of copies.
+    A container may belong to the last answer, so each below the root is copied before something is put into it: once.
+    `copied` holds the ids of the copies.
     """
     root: dict[str, Any]
     copied: set[int] = field(default_factory=set)
@@ -55,7 +56,8 @@ class Tree:
 def _steps(key: str) -> list[str]:
     """['items', '0', 'tags', '[]'] of items.0.tags[]"""
     if not KEY.fullmatch(key):
-        raise NoValue(f'{shortened(key)!r} is no key: it is names with dots between, a.b or a.0.b, and [] to append to a list')
+        right = 'it is names with dots between, a.b or a.0.b, and [] to append to a list'
+        raise NoValue(f'{shortened(key)!r} is no key: {right}')
     steps = KEY_STEP.findall(key)
     if len(steps) > DEEPEST:
         raise NoValue(f'the key is nested too deep: {shortened(key)!r}')
@@ -67,9 +69,11 @@ def _fit(container: Any, steps: list[str], number: int) -> str | int:
     step = steps[number]
     if isinstance(container, dict) and step != APPEND:
         return step
-    if isinstance(container, list):
-        index = len(container) if step == APPEND else int(step) if INDEX.fullmatch(step) else None
-        if index is not None and -len(container) <= index < len(container) + (step == APPEND):
+    if isinstance(container, list) and step == APPEND:
+        return len(container)
+    if isinstance(container, list) and INDEX.fullmatch(step):
+        index = int(step)
+        if -len(container) <= index < len(container):
             return index
     raise NoValue(f'no place for {_key(steps[:number + 1])}: {_key(steps[:number])} is {described(container)}')
 

@@ -1,15 +1,12 @@
-"""Where the output of a line goes: | jq .a, > file, >> file. Finds the shell command and feeds it; knows no calls and no terminal."""
+"""Where the output of a line goes: | jq .a, > file, >> file. Finds the shell command in the line."""
 from __future__ import annotations
 
 import ast
 import os
 import re
-import subprocess
 
 from .bad_text import BadText
 from .json_with_paths import json_end
-
-__all__ = ['BadText', 'split', 'split_python']
 
 # Quotes and brackets count where a request may have them, so that the ones in a=it's and a=[x are plain text.
 MARK = re.compile(r"""
@@ -18,7 +15,11 @@ MARK = re.compile(r"""
     | (?:\A|(?<=\s)|(?<=:=))(?P<json>[{\[])
 """, re.DOTALL | re.VERBOSE)
 BAR = re.compile(r'(?<=\s)\|(?=\s|\Z)')
-NEXT = {'|': 'A command comes next: | jq .', '>': 'A file comes next: > answer.json', '>>': 'A file comes next: >> answers.json'}
+NEXT = {
+    '|': 'A command comes next: | jq .',
+    '>': 'A file comes next: > answer.json',
+    '>>': 'A file comes next: >> answers.json',
+}
 
 
 def split(line: str) -> tuple[str, str]:
@@ -27,8 +28,15 @@ def split(line: str) -> tuple[str, str]:
 
 
 def split_python(line: str) -> tuple[str, str]:
-    """The same of py EXPRESSION, where > and >> are Python's, and so is a | with an unfinished piece of Python before it. Raises BadText."""
-    return _cut(line, next((match for match in BAR.finditer(line) if _is_python(line[:match.start()].split(maxsplit=1)[-1])), None))
+    """The same of py EXPRESSION, where > and >> are Python's, and so is a | that an unfinished piece of Python precedes.
+
+    Raises BadText.
+    """
+    for match in BAR.finditer(line):
+        expression = line[:match.start()].split(maxsplit=1)[-1]
+        if _is_python(expression):
+            return _cut(line, match)
+    return line, ''
 
 
 def _is_python(text: str) -> bool:
@@ -47,7 +55,8 @@ def _cut(line: str, match: re.Match[str] | None) -> tuple[str, str]:
         raise BadText(f'{match[0]} what? {NEXT[match[0]]}', match.start(), line)
     if not _is_passable(rest):
         raise BadText('the command holds a character that cannot be passed on', match.end(), line)
-    return line[:match.start()].rstrip(), rest if match[0] == '|' else f'cat {line[match.start():].strip()}'
+    command = rest if match[0] == '|' else f'cat {line[match.start():].strip()}'
+    return line[:match.start()].rstrip(), command
 
 
 def _pipe(line: str) -> re.Match[str] | None:
@@ -62,11 +71,3 @@ def _is_passable(command: str) -> bool:
         return b'\0' not in os.fsencode(command)
     except UnicodeEncodeError:
         return False
-
-
-def _start(command: str, stdout: int | None) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(['sh', '-c', command], stdin=subprocess.PIPE, stdout=stdout, bufsize=0)
-    except OSError as error:  # no sh, or a command that is longer than the system allows
-        words = (error.strerror or '').lower()
-        raise OSError(error.errno, f'the command cannot be given to sh: {words}') from None

@@ -1,4 +1,4 @@
-"""Paths into the last answer as they are typed: $.items[0].id, _["two words"][-1]. Knows no request, no terminal and no network."""
+"""Paths into the last answer as they are typed: $.items[0].id, _["two words"][-1]."""
 from __future__ import annotations
 
 import re
@@ -6,7 +6,8 @@ from typing import Any
 
 from .values import described
 
-STEP = re.compile(r'\.(?P<name>[\w$-]++)|\[(?P<index>-?[0-9]{1,9})\]|\["(?P<quoted>[^"\\]*+(?:\\.[^"\\]*+)*+)"\]', re.DOTALL)
+STEP = re.compile(
+    r'\.(?P<name>[\w$-]++)|\[(?P<index>-?[0-9]{1,9})\]|\["(?P<quoted>[^"\\]*+(?:\\.[^"\\]*+)*+)"\]', re.DOTALL)
 PATH = re.compile(rf'[$_](?:{STEP.pattern})*+(?![\w$.\[-])', re.DOTALL)
 ESCAPED = re.compile(r'\\(.)', re.DOTALL)
 NAMES_SHOWN = 8
@@ -26,7 +27,8 @@ def look_up(last: Any, path: str) -> Any:
         try:
             value = _child(value, step)
         except (LookupError, ValueError):
-            raise NoValue(f'the last answer has no {_named(path, match.end())}: {_named(path, match.start())} {_instead(value, step)}') from None
+            there = f'{_named(path, match.start())} {_instead(value, step)}'
+            raise NoValue(f'the last answer has no {_named(path, match.end())}: {there}') from None
     return value
 
 

@@ -1,4 +1,4 @@
-"""A request as it is typed: text in, dict out. Does no I/O but `@file`, through a function argument; knows no lines, calls and terminals.
+"""A request as it is typed: text in, dict out. Does no I/O but `@file`, through a function argument.
 
     {"a": 1}                            a JSON object
     a=text b="two words" c:=[1, 2]      items: key=text and key:=JSON
@@ -20,8 +20,8 @@ from typing import Any, NoReturn
 
 from ...words import reason
 from .bad_text import BadText, Needs
-from .json_with_paths import CUT_OFF_NUMBER, TEXT, Reader, Sources, _json, _refuse_path, _reply
-from .keys import UNKNOWN, Tree, put
+from .json_with_paths import CUT_OFF_NUMBER, TEXT, Reader, Sources, read_json, read_reply, refuse_path
+from .keys import KEY, UNKNOWN, Tree, put
 from .paths import ESCAPED, PATH, NoValue, look_up
 from .values import described, shortened
 
@@ -30,7 +30,7 @@ __all__ = ['BadText', 'is_unfinished', 'parse', 'problem']
 SPACE = re.compile(r'\s*+')
 ITEM = re.compile(r'(?P<key>[^\s=:{}"\']++)(?P<kind>:?=)')
 HALF_ITEM = re.compile(r'[^\s=:{}"\']++:?\Z')
-
+MOST = 64 * 2 ** 20  # bytes of a file
 ALMOST_PATH = re.compile(r'[$_][.\[]\S*+')
 
 
@@ -39,7 +39,11 @@ def _unknown(name: str) -> Any:
 
 
 def _read_file(name: str) -> str:
-    return Path(name).expanduser().read_bytes().decode()
+    with Path(name).expanduser().open('rb') as file:
+        content = file.read(MOST + 1)
+    if len(content) > MOST:
+        raise NoValue(f'{name} has more than {MOST // 2 ** 20} MB, which is too much for a request')
+    return content.decode()
 
 
 def parse(text: str, last: Any = None, read_file: Callable[[str], str] = _read_file) -> dict[str, Any]:
@@ -48,7 +52,10 @@ def parse(text: str, last: Any = None, read_file: Callable[[str], str] = _read_f
 
 
 def problem(text: str, last: Any = None) -> BadText | None:
-    """What is wrong in a text that is being typed; None also if it may become right by typing on at its end. Reads no files."""
+    """What is wrong in a text that is being typed; None also if it may become right by typing on at its end.
+
+    Reads no files.
+    """
     error = _mistake(text, Sources(partial(look_up, last), _unknown, _unknown))
     return error if error and not error.needs else None
 
@@ -57,6 +64,11 @@ def is_unfinished(text: str) -> bool:
     """Whether more lines may complete the text: a bracket or a quote is open. A text that is wrong is finished."""
     error = _mistake(text, Sources(_unknown, _unknown, _unknown))
     return error is not None and error.needs == 'lines'
+
+
+def is_key(name: str) -> bool:
+    """Whether an item can begin with it."""
+    return name.isprintable() and ITEM.fullmatch(f'{name}=') is not None and KEY.fullmatch(name) is not None
 
 
 def _mistake(text: str, sources: Sources) -> BadText | None:
@@ -101,7 +113,8 @@ def _read_item(tree: Tree, text: str, start: int, sources: Sources) -> int:
 def _refuse_word(text: str, start: int) -> NoReturn:
     word = shortened(text[start:start + 200].split(maxsplit=1)[0])
     needs: Needs = 'word' if HALF_ITEM.match(text, start) else ''
-    raise BadText(f'the request should be a JSON object or items, key=text or key:=JSON, not {word!r}', start, text, needs)
+    right = 'a JSON object or items, key=text or key:=JSON'
+    raise BadText(f'the request should be {right}, not {word!r}', start, text, needs)
 
 
 def _skip(text: str, start: int) -> int:
@@ -117,17 +130,17 @@ def _next(text: str, start: int, end: int) -> int:
         raise BadText(f'a space should follow {shortened(text[start:end])!r}', end, text, needs)
     return position
 
-# Values: each reads one at `start` and tells where it ends.
 
+# Values: each reads one at `start` and tells where it ends.
 
 
 def _text_value(text: str, start: int, sources: Sources) -> tuple[Any, int]:
     if text.startswith('@', start):
         return _file(text, start, sources.file_text)
     if _path_word(text, start):
-        return _reply(text, start, sources)
+        return read_reply(text, start, sources)
     if ALMOST_PATH.match(text, start):
-        _refuse_path(text, start)
+        refuse_path(text, start)
     return _plain_text(text, start)
 
 
@@ -135,8 +148,8 @@ def _json_value(text: str, start: int, sources: Sources) -> tuple[Any, int]:
     if text.startswith('@', start):
         return _file(text, start, sources.file_json)
     if PATH.match(text, start):
-        return _reply(text, start, sources)
-    return _json(text, start, sources)
+        return read_reply(text, start, sources)
+    return read_json(text, start, sources)
 
 
 VALUES: dict[str, Reader] = {'=': _text_value, ':=': _json_value}
@@ -149,7 +162,12 @@ def _plain_text(text: str, start: int) -> tuple[str, int]:
         raise BadText(f'a quote is not closed: {shortened(text[start:start + 200])}', start, text, 'lines')
     if match['double'] is not None:
         return ESCAPED.sub(r'\1', match['double']), match.end()
-    return match['single'] if match['single'] is not None else match['bare'], match.end()
+    if match['single'] is not None:
+        return match['single'], match.end()
+    if '|' in match['bare']:
+        bar = text.index('|', start)
+        raise BadText('a space before | makes it a pipe, quotes make it text', bar, text)
+    return match['bare'], match.end()
 
 
 def _file(text: str, start: int, read: Callable[[str], Any]) -> tuple[Any, int]:
@@ -174,11 +192,12 @@ def _file_text(read_file: Callable[[str], str], name: str) -> str:
 def _file_json(read_file: Callable[[str], str], name: str) -> Any:
     content = _file_text(read_file, name)
     try:
-        value, end = _json(content, _skip(content, 0), Sources(_no_reply, _unknown, _unknown))
+        value, end = read_json(content, _skip(content, 0), Sources(_no_reply, _unknown, _unknown))
         if _skip(content, end) < len(content):
             raise BadText('bad JSON: Extra data', _skip(content, end), content)
     except BadText as error:
-        raise NoValue(f'{name}, line {error.line_and_column[0]}, column {error.line_and_column[1]}: {error.text}') from None
+        line, column = error.line_and_column
+        raise NoValue(f'{name}, line {line}, column {column}: {error.text}') from None
     return value
 
 

@@ -64,4 +64,5 @@ class Routes:
     @staticmethod
     def _from(prefix: str, targets: Sequence[str]) -> Iterator[str]:
         start = bisect_left(targets, prefix)
-        return takewhile(lambda target: target.startswith(prefix), (targets[index] for index in range(start, len(targets))))
+        following = (targets[index] for index in range(start, len(targets)))
+        return takewhile(lambda target: target.startswith(prefix), following)

@@ -27,7 +27,7 @@ OURS = re.compile(rb'\x1b\[(?:[\d;]*m|\d*[ABCDGJK]|\?(?:2004|25|12|7|1)[hl]|[\d;
 WAYS = '''
 import logging
 
-from apiphant.app import raw_response
+from apiphant.server import raw_response
 from apiphant.validation import ApiError
 
 class Odd:
@@ -53,7 +53,7 @@ def delete(request, start_response):
     return [f'raw {request["name"]}'.encode()]
 '''
 BINARY = '''
-from apiphant.app import raw_response
+from apiphant.server import raw_response
 
 @raw_response
 def read(request, start_response):

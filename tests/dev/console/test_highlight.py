@@ -46,7 +46,7 @@ def test_time_of_reply(seconds: float, text: str) -> None:
     assert f'  {text}  ' in highlight.reply(reply(seconds=seconds), False)
 
 
-@pytest.mark.parametrize(('size', 'text'), [(0, '0 bytes'), (1, '1 byte'), (2, '2 bytes'), (9999, '9999 bytes'), (10_000, '10 kB'), (2_345_678, '2346 kB')])
+@pytest.mark.parametrize(('size', 'text'), [(0, '0 bytes'), (1, '1 byte'), (2, '2 bytes'), (9999, '9999 bytes'), (10_000, '10 kB'), (2_345_678, '2.3 MB')])
 def test_size_of_reply(size: int, text: str) -> None:
     assert highlight.reply(reply(body=b'x' * size), False).splitlines()[0].endswith(f'  {text}')
 
@@ -278,3 +278,9 @@ def test_last_place_of_traceback(function: Callable[[], None], name: str) -> Non
     painter = Painter()
     painter.paint(traceback_of(function))
     assert painter.last_place == (__file__, function.__code__.co_firstlineno + 1)
+
+
+@pytest.mark.parametrize(('number', 'expected'), [
+    (1, '1 byte'), (9999, '9999 bytes'), (10_000, '10 kB'), (999_499, '999 kB'), (11_085_000, '11.1 MB'), (2_500_000_000, '2500.0 MB')])
+def test_size(number: int, expected: str) -> None:
+    assert highlight.size(number) == expected

@@ -92,7 +92,7 @@ def test_nowhere_to_edit(start: Callable[..., Console]) -> None:
 def test_odd_editor_by_key(start: Callable[..., Console]) -> None:
     console = start(EDITOR='vim "')
     console.send('read echo a=1\x18\x05')
-    console.wait_for_text('No closing quotation')
+    console.wait_for_text('which is no command')
     console.wait_for_line(PROMPT + 'read echo a=1')
     console.call('', '"a": "1"')
     assert_goes_on(console)

@@ -490,7 +490,7 @@ def test_each_call_one_line(shop: Path) -> None:
 
 
 def test_own_calls_not_logged(shop: Path) -> None:
-    done = run_lines(shop, 'read echo', 'create echo', 'read nothing', 'curl | sh 2> /dev/null')
+    done = run_lines(shop, 'read echo', 'create echo', 'read nothing', 'curl | sh > /dev/null 2>&1', 'read echo')
     assert len(answers_of(done.stdout)) == 4
     assert len([line for line in done.stderr.splitlines() if re.search(CALL, line)]) == 1  # of curl
 

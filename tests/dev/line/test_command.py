@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apiphant.api.actions import ACTIONS
-from apiphant.dev.line.command import COMMANDS, TABLE, BadLine, State, interpret, line_of, may_be_kept, suggestion
+from apiphant.dev.line.calls import line_of, suggestion
+from apiphant.dev.line.command import COMMANDS, TABLE, interpret, may_be_kept
+from apiphant.dev.line.context import BadLine, Context
 from apiphant.dev.line.effect import Ask, Call, Do, Edit, Effect, Open, Save, Show, Use, Watch
 from apiphant.dev.line.route_index import Routes
 from apiphant.dev.source.fields import describe
@@ -34,22 +36,22 @@ def create(request):
 '''
 ANSWER = {'items': [{'id': 5}]}
 LAST = Call('v1', 'echo', 'read', {'a': 'é'}, 'jq .')
-STATE = State('v0', ROUTES, 'http://127.0.0.1:8888', describe=lambda version, target: describe(SOURCE))
-CALLED = State('v0', ROUTES, 'http://127.0.0.1:8888', LAST, 200, lambda: ANSWER)
+STATE = Context('v0', ROUTES, 'http://127.0.0.1:8888', describe=lambda version, target: describe(SOURCE))
+CALLED = Context('v0', ROUTES, 'http://127.0.0.1:8888', LAST, 200, lambda: ANSWER)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6)
 TYPED = st.lists(st.sampled_from([*COMMANDS, ' ', ' ', 'echo', 'v0', 'a=', ':=', '"', "'", '{', '}', '[', '| ', '> ', '_', '$.items', '/', '\n', '\t', '\0', '\ud800', 'ж', '1']))
 LINES = TYPED.map(''.join) | st.text()
 
 
-def said(line: str, state: State = STATE) -> str:
+def said(line: str, state: Context = STATE) -> str:
     """The text that a line shows."""
     effect = interpret(line, state)
     assert isinstance(effect, Show)
     return effect.text
 
 
-def refusal(line: str, state: State = STATE) -> str:
+def refusal(line: str, state: Context = STATE) -> str:
     """The text of the BadLine that a line is."""
     with pytest.raises(BadLine) as caught:
         interpret(line, state)
@@ -77,14 +79,14 @@ def test_same_call(line: str) -> None:
 
 
 def test_path_of_call() -> None:
-    effect = interpret('create shop/items', State('v1', ROUTES))
+    effect = interpret('create shop/items', Context('v1', ROUTES))
     assert isinstance(effect, Call)
     assert effect.path == '/api/v1/shop/items/create'
 
 
 def test_target_nobody_knows() -> None:
     """The server says 404, the console does not guess."""
-    assert interpret('read nothing', State('v0', Routes([]))) == Call('v0', 'nothing', 'read', {})
+    assert interpret('read nothing', Context('v0', Routes([]))) == Call('v0', 'nothing', 'read', {})
 
 
 @pytest.mark.parametrize(('text', 'request_json'), [
@@ -213,7 +215,7 @@ def test_watch_of_no_call(line: str) -> None:
     ('edit read echo a=1 | jq .', CALLED, 'read echo a=1 | jq .'),
     ('edit read echo {"a": ', CALLED, 'read echo {"a":'),
 ])
-def test_edit(line: str, state: State, text: str) -> None:
+def test_edit(line: str, state: Context, text: str) -> None:
     assert interpret(line, state) == Edit(text)
 
 
@@ -224,7 +226,7 @@ def test_line_of_call(request_json: dict[str, Any]) -> None:
     assert interpret(line_of(call), STATE) == call
 
 
-@pytest.mark.parametrize('make', [line_of, lambda call: said('curl', State('v0', ROUTES, 'http://localhost', call))])
+@pytest.mark.parametrize('make', [line_of, lambda call: said('curl', Context('v0', ROUTES, 'http://localhost', call))])
 def test_half_pairs_can_be_written(make: Callable[[Call], str]) -> None:
     assert '\\ud800é' in make(Call('v0', 'echo', 'read', {'a': '\ud800é'})).encode().decode()
 
@@ -236,7 +238,7 @@ def test_half_pairs_can_be_written(make: Callable[[Call], str]) -> None:
     ('unix:/run/a b.sock', ['--unix-socket', '/run/a b.sock', 'http://localhost/api/v0/shop/items/read']),
 ])
 def test_curl(url: str, where: list[str], request_json: dict[str, Any]) -> None:
-    words = shlex.split(said('curl', State('v0', ROUTES, url, Call('v0', 'shop/items', 'read', request_json))))
+    words = shlex.split(said('curl', Context('v0', ROUTES, url, Call('v0', 'shop/items', 'read', request_json))))
     assert words[:4] == ['curl', '-X', 'POST', '-d']
     assert json.loads(words[4]) == request_json
     assert words[5:] == where
@@ -245,7 +247,7 @@ def test_curl(url: str, where: list[str], request_json: dict[str, Any]) -> None:
 @pytest.mark.parametrize('target', ['ключ', 'a?b', 'a[1-3]', 'a#b', 'a%2Fb'])
 def test_curl_of_odd_target(target: str) -> None:
     """As the console itself calls it; brackets would be ranges for curl."""
-    url = shlex.split(said('curl', State('v0', ROUTES, 'http://localhost', Call('v0', target, 'read'))))[-1]
+    url = shlex.split(said('curl', Context('v0', ROUTES, 'http://localhost', Call('v0', target, 'read'))))[-1]
     assert unquote(url) == f'http://localhost/api/v0/{target}/read'
     assert not set('?#[]{}').intersection(url)
     assert url.isascii()
@@ -256,7 +258,7 @@ def test_save() -> None:
 
 
 def test_save_without_answer() -> None:
-    assert 'no answer' in refusal('save', State('v0', ROUTES, call=LAST))
+    assert 'no answer' in refusal('save', Context('v0', ROUTES, call=LAST))
 
 
 # Help
@@ -309,7 +311,7 @@ def test_routes_shown(line: str, text: str) -> None:
 
 
 def test_no_routes_yet() -> None:
-    text = said('routes', State('v0', Routes([])))
+    text = said('routes', Context('v0', Routes([])))
     assert 'no routes yet' in text
     assert 'api/v0/echo.py' in text
 
@@ -320,7 +322,7 @@ def test_use_refused(line: str) -> None:
 
 
 def test_use_without_routes() -> None:
-    assert 'there is none yet' in refusal('use v0', State('v0', Routes([])))
+    assert 'there is none yet' in refusal('use v0', Context('v0', Routes([])))
 
 
 @pytest.mark.parametrize(('line', 'effect'), [
@@ -414,3 +416,23 @@ def test_help_is_whole() -> None:
         'read shop/items\n  Some items.\n  \n  In order of age.\n    number  int, required\n    where   default \'Berlin\'\n    x', is_table=True)
     assert interpret('help tasks', STATE) == Show('tasks\n  the background tasks', is_table=True)
     assert interpret('help use', STATE) == Show('use VERSION\n  call this version from now on', is_table=True)
+
+
+@pytest.mark.parametrize(('line', 'expected'), [
+    ('read /api/v1/echo/read a=1', Call('v1', 'echo', 'read', {'a': '1'})),
+    ('/api/v0/shop/items/create {"a": 1} | jq .', Call('v0', 'shop/items', 'create', {'a': 1}, 'jq .')),
+    ('/api/v10/echo/read', Call('v10', 'echo', 'read')),
+    ('read /echo', Call('v0', 'echo', 'read')),
+    ('read api/v0/x', Call('v0', 'api/v0/x', 'read')),
+])
+def test_path_as_routes_prints_it(line: str, expected: Call) -> None:
+    assert interpret(line, STATE) == expected
+
+
+@pytest.mark.parametrize(('line', 'why'), [
+    ('create /api/v1/echo/read', '/api/v1/echo/read is a read, not a create'),
+    ('/api/v1/echo', "'/api/v1/echo' is no path of an action, like /api/v0/echo/read"),
+    ('/', "'/' is no action and no command; try help"),
+])
+def test_path_that_is_none(line: str, why: str) -> None:
+    assert refusal(line) == why

@@ -1,6 +1,7 @@
 """What may come next on a line."""
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apiphant.api.actions import ACTIONS
-from apiphant.dev.line.command import COMMANDS, LEVELS, TABLE, State, interpret
+from apiphant.dev.line.command import COMMANDS, LEVELS, TABLE, interpret
 from apiphant.dev.line.completion import MANY, MOST, Candidate, complete
+from apiphant.dev.line.context import Context
 from apiphant.dev.line.effect import Call
 from apiphant.dev.line.route_index import Routes
 from apiphant.dev.source.fields import describe
@@ -32,18 +34,18 @@ def read(request):
     field(request, 'tags', valid_type=list)
     request.user.id
 '''
-STATE = State('v0', Routes(ROUTES), describe=lambda version, target: describe(SOURCE) if target == 'echo' else {})
+STATE = Context('v0', Routes(ROUTES), describe=lambda version, target: describe(SOURCE) if target == 'echo' else {})
 EARLIER = {'name': ['Ann', 'two words', 'Bob', '', '@x', 'say "hi" \\', '$5', 'a\nb'], 'number': ['12', '3', 'Ann'], 'user.id': ['u1']}
 FIELDS = ['number:=', 'name=', 'where=', 'tags:=', 'user.id=']
 NAMES = ['"number": ', '"name": ', '"where": ', '"tags": ']
-LARGE = State('v0', Routes(f'/api/v0/shop{number % 7}/part{number % 50}/item{number}/{action}' for number in range(10_000) for action in ACTIONS))
-FLAT = State('v0', Routes(f'/api/v0/item{number}/read' for number in range(10_000)))
+LARGE = Context('v0', Routes(f'/api/v0/shop{number % 7}/part{number % 50}/item{number}/{action}' for number in range(10_000) for action in ACTIONS))
+FLAT = Context('v0', Routes(f'/api/v0/item{number}/read' for number in range(10_000)))
 TYPED = st.lists(st.sampled_from([*COMMANDS, ' ', ' ', 'echo', 'v0', 'a=', 'name=', ':=', '"', "'", '{', '}', '[', ']', ',', ': ', '| ', '> ', '_', '$.a', '/', '\n', '\t',
                                   '\0', '\\', '\ud800', 'ж', '1', '.', '@']))
 TEXTS = TYPED.map(''.join) | st.text() | TYPED.map(lambda parts: 'read echo ' + ''.join(parts))
 
 
-def words(text: str, state: State = STATE) -> list[str]:
+def words(text: str, state: Context = STATE) -> list[str]:
     return [candidate.text for candidate in complete(text, state, EARLIER)]
 
 
@@ -108,12 +110,12 @@ def test_arguments(text: str, expected: list[str]) -> None:
 
 
 def test_other_version() -> None:
-    assert words('read e', State('v1', Routes(ROUTES))) == ['echo', 'events']
-    assert words('read ', State('v10', Routes(ROUTES))) == ['late']
+    assert words('read e', Context('v1', Routes(ROUTES))) == ['echo', 'events']
+    assert words('read ', Context('v10', Routes(ROUTES))) == ['late']
 
 
 def test_without_routes() -> None:
-    state = State('v0', Routes([]))
+    state = Context('v0', Routes([]))
     assert words('read ', state) == words('use ', state) == []
     assert words('rea', state) == ['read']
 
@@ -135,7 +137,7 @@ def test_segments_of_many(text: str, expected: list[str]) -> None:
 @pytest.mark.parametrize('count', [MANY, MANY + 1])
 def test_few_and_many(count: int) -> None:
     names = sorted(f'shop/item{number}' for number in range(count))
-    state = State('v0', Routes(f'/api/v0/{name}/read' for name in names))
+    state = Context('v0', Routes(f'/api/v0/{name}/read' for name in names))
     assert words('read ', state) == (names if count <= MANY else ['shop/'])
     assert words('read shop/', state) == names
 
@@ -143,7 +145,7 @@ def test_few_and_many(count: int) -> None:
 @pytest.mark.parametrize('text', ['', 'read ', 'read shop', 'read shop3/', 'read shop3/part17/', 'read shop3/part3/item3 ', 'help ', 'help shop', 'help read shop3/', 'watch read shop',
                                   'read item', 'help item', 'read item99 '])
 @pytest.mark.parametrize('state', [LARGE, FLAT])
-def test_many_at_once(text: str, state: State) -> None:
+def test_many_at_once(text: str, state: Context) -> None:
     assert cpu_time(lambda: complete(text, state, EARLIER)) < 0.05
     assert len(complete(text, state, EARLIER)) <= MOST
 
@@ -272,11 +274,19 @@ def test_long_text(text: str) -> None:
 
 
 def test_topics_in_order() -> None:
-    state = State('v0', Routes(['/api/v0/b/create', '/api/v0/a/delete', '/api/v0/c/read']))
+    state = Context('v0', Routes(['/api/v0/b/create', '/api/v0/a/delete', '/api/v0/c/read']))
     assert words('help ', state) == [*COMMANDS, 'a', 'b', 'c']
     assert words('help log a', state) == []
 
 
 def test_topics_without_end() -> None:
-    state = State('v0', Routes([f'/api/v0/folder{number}/x/read' for number in range(2 * MOST)]))
+    state = Context('v0', Routes([f'/api/v0/folder{number}/x/read' for number in range(2 * MOST)]))
     assert len(words('help ', state)) == MOST
+
+
+def test_keys_that_cannot_be_typed() -> None:
+    """Not as items; in JSON any name can be."""
+    source = "def read(request):\n    return [request['plain'], request['two words'], request['a=b'], request['c:d'], request['e[f'], request['\"'], request['é']]\n"
+    context = Context('v0', Routes(['/api/v0/echo/read']), describe=lambda version, target: describe(source))
+    assert words('read echo ', context) == ['plain=', 'é=']
+    assert words('read echo {', context) == [f'{json.dumps(name)}: ' for name in ('plain', 'two words', 'a=b', 'c:d', 'e[f', '"')] + ['"é": ']

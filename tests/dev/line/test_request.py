@@ -342,3 +342,24 @@ def test_deepest_key() -> None:
         value = value['a']
     assert value == '1'
     assert 'nested too deep' in str(refusal('.'.join('a' * (DEEPEST + 1)) + '=1'))
+
+
+@pytest.mark.parametrize(('text', 'column'), [('a:=1e999', 3), ('a:=[1, -1e400]', 3), ('{"a": {"b": 1e999}}', 0), ('a:=[$.total, 1e999]', 3)])
+def test_number_too_large(text: str, column: int) -> None:
+    """JSON has no Infinity, which is what Python makes of it."""
+    error = refusal(text)
+    assert 'too large' in str(error)
+    assert error.position == column
+
+
+def test_endless_file(tmp_path: Path) -> None:
+    for text in ('a=@/dev/zero', 'a:=@/dev/zero'):
+        with pytest.raises(BadText, match='/dev/zero has more than 64 MB'):
+            parse(text)
+
+
+@pytest.mark.parametrize('text', ['a=1|wc', 'a=x|y b=2', 'b=2 a=|'])
+def test_bar_in_text(text: str) -> None:
+    """It may have been meant as a pipe; both ways of saying it are told."""
+    assert 'a space before | makes it a pipe, quotes make it text' in str(refusal(text))
+    assert parse('a="1|wc" b=\'|\'') == {'a': '1|wc', 'b': '|'}

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from apiphant.dev.source import fields as describe_module
-from apiphant.dev.source.fields import Description, Field, describe, hint
+from apiphant.dev.source.field_call import Field, hint
+from apiphant.dev.source.fields import Description, describe
 
 IMPORT = 'from apiphant.validation import field\n'
 ROOT = Path(__file__).parents[3]

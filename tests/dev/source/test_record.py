@@ -12,6 +12,7 @@ import pytest
 
 from apiphant.dev.source.literals import CannotRecord
 from apiphant.dev.source.record import record, recorded
+from apiphant.dev.source.tested import Answered
 from tests.kit.running import DEADLINE, SAMPLE, clean_environment, production
 
 ECHO = 'test(\'echo\', \'read\', {"hello": "world"}, 200, {"hello": "world", "server": "myproduct"})\n'
@@ -19,13 +20,18 @@ IMPORT = 'from apiphant.test import test\n'
 LONG = {'items': [{'id': number, 'title': 'A title that is "quoted"', 'tags': None} for number in range(3)], 'next': True}
 
 
+def kept(text, *call):
+    return recorded(text, Answered(*call))[0]
+
+
+
 def with_echo(text: str) -> str:
-    return recorded(text, 'echo', 'read', {'hello': 'world'}, 200, {'hello': 'world', 'server': 'myproduct'})
+    return kept(text, 'echo', 'read', {'hello': 'world'}, 200, {'hello': 'world', 'server': 'myproduct'})
 
 
 def refusal(text: str, request: object = None, answer: object = None, version: str = 'v0') -> str:
     with pytest.raises(CannotRecord) as caught:
-        recorded(text, 'echo', 'read', request or {}, 200, answer, version)
+        kept(text, 'echo', 'read', request or {}, 200, answer, version)
     return str(caught.value)
 
 
@@ -69,9 +75,9 @@ def test_sample_product_kept():
     text = (SAMPLE / 'api/test.py').read_text()
     assert with_echo(text) == text
     text = (SAMPLE / 'api/test_self.py').read_text()
-    changed = recorded(text, 'self', 'create', {'x': 42, 'test': 'valid_type'}, 201, {'ok': None})
+    changed = kept(text, 'self', 'create', {'x': 42, 'test': 'valid_type'}, 201, {'ok': None})
     assert changed == text.replace('"x": 42}, 200, {"ok": True, "x": 42})', '"x": 42}, 201, {"ok": None})')
-    assert recorded(text, 'self', 'create', {'test': 'new'}, 200, {}) == text + 'test(\'self\', \'create\', {"test": "new"}, 200, {})\n'
+    assert kept(text, 'self', 'create', {'test': 'new'}, 200, {}) == text + 'test(\'self\', \'create\', {"test": "new"}, 200, {})\n'
 
 
 @pytest.mark.parametrize(('old', 'new'), [
@@ -87,13 +93,13 @@ def test_sample_product_kept():
     ("'''\r\n\u2028\x0c'''\r\ntest('echo', 'read', {'a': 1}, 1, 1)\r\n", "'''\r\n\u2028\x0c'''\r\ntest('echo', 'read', {'a': 1}, 200, {\"b\": None})\r\n"),
 ])
 def test_replaced_in_place(old, new):
-    assert recorded(IMPORT + old, 'echo', 'read', {'a': 1}, 200, {'b': None}) == IMPORT + new
+    assert kept(IMPORT + old, 'echo', 'read', {'a': 1}, 200, {'b': None}) == IMPORT + new
 
 
 @pytest.mark.parametrize('request_text', ['{"a": 1, "b": [1, {"c": None}]}', '{"b": (1, {"c": None}), "a": 1}'])
 def test_same_request(request_text):
     text = f"{IMPORT}test('echo', 'read', {request_text}, 500, 1)\n"
-    assert recorded(text, 'echo', 'read', {'b': [1, {'c': None}], 'a': 1}, 200, 2) == text.replace('500, 1', '200, 2')
+    assert kept(text, 'echo', 'read', {'b': [1, {'c': None}], 'a': 1}, 200, 2) == text.replace('500, 1', '200, 2')
 
 
 @pytest.mark.parametrize('line', [
@@ -104,11 +110,11 @@ def test_same_request(request_text):
 ])
 def test_other_calls_kept(line):
     text = f'{IMPORT}x = 1\n{line}\n'
-    assert recorded(text, 'echo', 'read', {'a': 1}, 200, {}) == text + 'test(\'echo\', \'read\', {"a": 1}, 200, {})\n'
+    assert kept(text, 'echo', 'read', {'a': 1}, 200, {}) == text + 'test(\'echo\', \'read\', {"a": 1}, 200, {})\n'
 
 
 def test_long_line_wrapped():
-    text = recorded('', 'shop/items', 'read', {'ids': [1, 2]}, 200, LONG)
+    text = kept('', 'shop/items', 'read', {'ids': [1, 2]}, 200, LONG)
     assert text == IMPORT + '''
 test(
     'shop/items',
@@ -125,12 +131,12 @@ test(
     },
 )
 '''
-    assert recorded(text, 'shop/items', 'read', {'ids': [1, 2]}, 200, {}) == text[:text.index('    {\n')] + '    {},\n)\n'
+    assert kept(text, 'shop/items', 'read', {'ids': [1, 2]}, 200, {}) == text[:text.index('    {\n')] + '    {},\n)\n'
 
 
 def test_long_answer_in_place():
     old = f"{IMPORT}if True:\n    test('echo', 'read', {{}}, 200, {{}})  # why\n"
-    assert recorded(old, 'echo', 'read', {}, 200, {'items': ['x' * 40, 'y' * 40], 'n': []}) == old.replace('200, {})', f'''200, {{
+    assert kept(old, 'echo', 'read', {}, 200, {'items': ['x' * 40, 'y' * 40], 'n': []}) == old.replace('200, {})', f'''200, {{
         "items": ["{'x' * 40}", "{'y' * 40}"],
         "n": [],
     }})''')
@@ -139,7 +145,7 @@ def test_long_answer_in_place():
 @pytest.mark.parametrize('length', range(20, 60))
 def test_width(length):
     request = {'a': 'x' * length, 'b': {'c': ['y' * length, {'d': 'z' * length}]}}
-    assert max(map(len, recorded('', 'echo', 'read', request, 200, request).splitlines())) <= 120
+    assert max(map(len, kept('', 'echo', 'read', request, 200, request).splitlines())) <= 120
 
 
 VALUES = [
@@ -150,12 +156,12 @@ VALUES = [
 
 @pytest.mark.parametrize('value', VALUES, ids=lambda value: ascii(value)[:20])
 def test_value_of_any_kind(value):
-    text = recorded('', 'echo', 'read', {'x': value}, 500, value)
+    text = kept('', 'echo', 'read', {'x': value}, 500, value)
     call = ast.parse(text).body[-1].value
     found = list(map(ast.literal_eval, call.args))
     assert list(map(json.dumps, found)) == list(map(json.dumps, ['echo', 'read', {'x': value}, 500, value]))
     assert text.replace('\n', '').isprintable()
-    assert recorded(text, 'echo', 'read', {'x': value}, 500, value) == text
+    assert kept(text, 'echo', 'read', {'x': value}, 500, value) == text
 
 
 @pytest.mark.parametrize(('text', 'named'), [
@@ -197,16 +203,16 @@ CONFIG = 'from apiphant.test import config, test\n'
 
 def test_version_of_config():
     text = f"{CONFIG}test('echo', 'read', {{}}, 500, 0)\nconfig.update(version='v1', port=9000)\ntest('echo', 'read', {{}}, 500, 1)\n"
-    assert recorded(text, 'echo', 'read', {}, 200, {}, 'v1') == text.replace('500, 1', '200, {}')
-    assert recorded(text, 'echo', 'read', {}, 200, {}, 'v0') == text.replace('500, 0', '200, {}')
-    assert recorded(text, 'echo', 'read', {'a': 1}, 200, {}, 'v1') == text + 'test(\'echo\', \'read\', {"a": 1}, 200, {})\n'
+    assert kept(text, 'echo', 'read', {}, 200, {}, 'v1') == text.replace('500, 1', '200, {}')
+    assert kept(text, 'echo', 'read', {}, 200, {}, 'v0') == text.replace('500, 0', '200, {}')
+    assert kept(text, 'echo', 'read', {'a': 1}, 200, {}, 'v1') == text + 'test(\'echo\', \'read\', {"a": 1}, 200, {})\n'
     assert refusal(text, {'a': 1}) == "test.py calls v1; for this call add: config.update(version='v0')"
     assert refusal('', version='v1') == "test.py calls v0; for this call add: config.update(version='v1')"
 
 
 @pytest.mark.parametrize('setting', ["config.version = 'v1'", "config['version'] = 'v1'", "if True:\n    config.update(version='v1')", "config.update(version='v2')\nconfig.version = 'v1'"])
 def test_version_set(setting):
-    assert recorded(f'{CONFIG}{setting}\nx = 1\n', 'echo', 'read', {}, 200, {}, 'v1').endswith("x = 1\ntest('echo', 'read', {}, 200, {})\n")
+    assert kept(f'{CONFIG}{setting}\nx = 1\n', 'echo', 'read', {}, 200, {}, 'v1').endswith("x = 1\ntest('echo', 'read', {}, 200, {})\n")
 
 
 @pytest.mark.parametrize('setting', ['config.update(version=VERSION)', 'config.update(options)', 'config.update(**options)', 'config.version = VERSION'])
@@ -216,11 +222,11 @@ def test_version_not_told(setting):
 
 @pytest.mark.parametrize('setting', ["other.update(version='v1')", "version = 'v1'", 'config.update(port=1)', "config.host = 'v1'"])
 def test_version_not_set(setting):
-    assert recorded(f'{CONFIG}{setting}\n', 'echo', 'read', {}, 200, {}).startswith(f'{CONFIG}{setting}\n')
+    assert kept(f'{CONFIG}{setting}\n', 'echo', 'read', {}, 200, {}).startswith(f'{CONFIG}{setting}\n')
 
 
 def keep(path: Path, answer: object, request: dict[str, object] | None = None) -> bool:
-    return record(path, 'echo', 'read', request or {}, 200, answer)
+    return record(path, Answered('echo', 'read', request or {}, 200, answer))
 
 
 def test_file_made_and_changed(tmp_path):
@@ -282,20 +288,20 @@ def test_runs_as_it_is(tmp_path):
         path.write_text(f'from apiphant.test import config\nconfig.update(port={server.port})')
         for value in (value for value in VALUES if value != 'a\nb\t\r\x00\x7f\u2028\ud800'):
             status, answer = server.post('/api/v0/echo/read', {'x': value})
-            assert record(path, 'echo', 'read', {'x': value}, status, answer) is False
+            assert record(path, Answered('echo', 'read', {'x': value}, status, answer)) is False
         for target, action, request in (('self', 'create', {'test': '1/0'}), ('self', 'delete', {}), ('self', 'create', {'test': 'required'})):
-            record(path, target, action, request, *server.post(f'/api/v0/{target}/{action}', request))
+            record(path, Answered(target, action, request, *server.post(f'/api/v0/{target}/{action}', request)))
         result = run(path)
         assert (result.returncode, result.stderr) == (0, '')
         assert result.stdout.count(' --> ') == len(VALUES) + 2
-        assert record(path, 'echo', 'read', {'x': True}, 200, {'x': 1, 'server': 'myproduct'}) is True
+        assert record(path, Answered('echo', 'read', {'x': True}, 200, {'x': 1, 'server': 'myproduct'})) is True
         assert 'AssertionError' in run(path).stderr
 
 
 def test_new_file_runs(tmp_path):
     path = tmp_path / 'test.py'
     with production(SAMPLE) as server:
-        record(path, 'echo', 'read', LONG, *server.post('/api/v0/echo/read', LONG))
+        record(path, Answered('echo', 'read', LONG, *server.post('/api/v0/echo/read', LONG)))
         runner = f'import runpy, sys; from apiphant.test import config; config.update(port={server.port}); runpy.run_path(sys.argv[1])'
         assert run(path, '-c', runner).returncode == 0
 
@@ -303,8 +309,8 @@ def test_new_file_runs(tmp_path):
 def test_same_again_is_not_written(tmp_path):
     path = tmp_path / 'test.py'
     for is_replaced in (False, True):
-        assert record(path, 'echo', 'read', {}, 200, {}) is is_replaced
+        assert record(path, Answered('echo', 'read', {}, 200, {})) is is_replaced
         status = path.stat()
     os.link(path, tmp_path / 'same')
-    assert record(path, 'echo', 'read', {}, 200, {})
+    assert record(path, Answered('echo', 'read', {}, 200, {}))
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (status.st_ino, status.st_mtime_ns)
