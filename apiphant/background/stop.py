@@ -39,7 +39,7 @@ def call_on_stop(stop: Callable[[], None]) -> None:
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in NUMBERS:
         signal.signal(number, _handle)
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(before=_hold, after_in_parent=_let_through, after_in_child=_forget)
     start_thread(_wait, reading, stop)
 
 
@@ -53,8 +53,18 @@ def _handle(number: int, frame: FrameType | None) -> None:
     """Does nothing, but without a handler in Python a signal would not reach the pipe."""
 
 
+def _hold() -> None:
+    """A signal for a child that has just begun waits until the child has handlers of its own."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+
+
+def _let_through() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
+
+
 def _forget() -> None:
     """In a child of a task, which shares the pipe: its signals are its own."""
     signal.set_wakeup_fd(-1)
     for number in NUMBERS:
         signal.signal(number, signal.SIG_DFL)
+    _let_through()

@@ -110,7 +110,6 @@ FORKS = """
     def f():
         pid = os.fork()
         if not pid:
-            os.close(1), os.close(2)  # or what reads the runner's lines waits for the child
             while True:
                 get_original('time', 'sleep')(60)
         print('CHILD', pid, flush=True)
@@ -121,12 +120,13 @@ def test_lock_is_not_its_childs(tmp_path):
     with background(tmp_path, tasks(FORKS)) as first:
         child = int(first.wait_for_line(r'CHILD (\d+)')[1])
         first.process.kill()
-    try:
-        with background(tmp_path, tasks(FORKS)) as second:
-            second.wait_for_line('Running f|run already')
-            assert 'run already' not in second.text
-    finally:
-        os.kill(child, signal.SIGKILL)
+        first.process.wait()
+        try:
+            with background(tmp_path, tasks(FORKS)) as second:
+                second.wait_for_line('Running f|run already')
+                assert 'run already' not in second.text
+        finally:
+            os.kill(child, signal.SIGKILL)  # it has the pipe that the first one's lines come through
 
 
 def test_signals_of_its_child(tmp_path):
