@@ -9,18 +9,6 @@ from .message import Message
 MAPPED = '::ffff:'
 
 
-class Everybody(Container[str]):
-    """`*`: all peers are trusted."""
-
-    def __contains__(self, peer: object) -> bool:
-        return True
-
-
-def trusted_peers(names: str) -> Container[str]:
-    """'127.0.0.1, ::1' as a set; those on a unix socket, who have no address, are always in it."""
-    return Everybody() if names.strip() == '*' else frozenset(('', *(name.strip() for name in names.split(','))))
-
-
 def address_of(peer: Any) -> str:
     """'' for a client on a unix socket."""
     return plain(peer[0]) if isinstance(peer, tuple) else ''

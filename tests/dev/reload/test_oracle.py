@@ -393,6 +393,7 @@ class Shared:
         if not self._shop:
             folder = Path(self._stack.enter_context(TemporaryDirectory(prefix='apiphant-oracle-')))
             self._shop = self._stack.enter_context(shop_with(folder, {KEPT: PID}))
+            self._shop.answer('pid')  # so what follows is a change, and not what is found at the start
             self.clean()
         return self._shop
 
