@@ -46,7 +46,7 @@ setup(
     package_data={'apiphant': ['py.typed']},
     python_requires='>=3.11',
     install_requires=[
-        'croniter>=6.1',
+        'croniter>=7.0',
         'gevent>=26.4',
         'gunicorn>=25.1,<28',  # server/master.py overrides methods of its arbiter, of which no document speaks
         'httptools>=0.6.4',

@@ -100,11 +100,12 @@ def _says_in_use(error: BaseException) -> bool:
 
 
 def is_certain(error: BaseException | None, is_missing: Callable[[str], bool]) -> bool:
-    """Whether a fresh start fails alike: the source is no Python, or imports a module that the product lacks."""
+    """Whether a fresh start need not be asked: the source is no Python, imports a module that the product lacks, or
+    somebody interrupted the import, of which a fresh start would know nothing."""
     if is_a(error, ModuleNotFoundError):
         name = _missing(error)
         return bool(name) and is_missing(name)
-    return is_a(error, SyntaxError)
+    return is_a(error, SyntaxError) or is_a(error, KeyboardInterrupt)
 
 
 def _missing(error: Any) -> str:

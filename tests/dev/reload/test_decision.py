@@ -50,7 +50,7 @@ def is_missing(name):
 @pytest.mark.parametrize(('error', 'expected'), [
     (SyntaxError('x'), True), (IndentationError('x'), True), (ModuleNotFoundError('x', name='shop.gone'), True),
     (ModuleNotFoundError('x', name='installed_later'), False), (ImportError('x', name='shop.gone'), False),
-    (ValueError('x'), False), (KeyboardInterrupt(), False)])
+    (ValueError('x'), False), (KeyboardInterrupt(), True)])
 def test_certain_without_a_fresh_process(error, expected):
     assert is_certain(error, is_missing) is expected
 
