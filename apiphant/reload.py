@@ -1,4 +1,6 @@
-"""What a module keeps, and what it gives back, when `apiphant dev` imports it anew. In production nothing is imported twice.
+"""What a module keeps, and what it gives back, when `apiphant dev` imports it anew.
+
+In production nothing is imported twice.
 
     from apiphant.reload import keep, on_unload
 
@@ -31,7 +33,7 @@ def keep(name: str, factory: Callable[[], Value]) -> Value:
 
 
 def on_unload(function: Function) -> Function:
-    """Call `function()` when the module being imported has been replaced and the last request that began with it has ended.
+    """Call `function()` when the module being imported was replaced and the last request that began with it ended.
 
     Also when its import fails after this. Also a decorator.
     """

@@ -41,10 +41,13 @@ def test(
     """
     url = f'http://{config.host}:{config.port}/api/{config.version}/{target}/{action}'
     data = None if request_json is None else json.dumps(request_json).encode()
-    response = requests.request(method, url, data=data, headers={'Content-Type': 'application/json'} if data else None, timeout=TIMEOUT)
-    print(f'{method} {url}{"" if data is None else " " + _line(request_json)} --> {response.status_code} {response.text}')
+    headers = {'Content-Type': 'application/json'} if data else None
+    response = requests.request(method, url, data=data, headers=headers, timeout=TIMEOUT)
+    sent = '' if data is None else f' {_line(request_json)}'
+    status, text = response.status_code, response.text
+    print(f'{method} {url}{sent} --> {status} {text}')
     actual = _content(response)
-    assert response.status_code == status_code, f'status {response.status_code}, expected {status_code}; answer: {response.text}'
+    assert status == status_code, f'status {status}, expected {status_code}; answer: {text}'
     assert _line(actual) == _line(response_json), _difference(actual, response_json)
     return _with_attributes(response, actual)
 
@@ -75,7 +78,8 @@ def _difference(actual: Any, expected: Any) -> str:
     sides = f'answer {_line(actual)}, expected {_line(expected)}'
     if len(sides) <= 2 * LONG:
         return sides
-    return 'the answer is not as expected:\n' + '\n'.join(unified_diff(_lines(expected), _lines(actual), 'expected', 'answer', lineterm=''))
+    difference = unified_diff(_lines(expected), _lines(actual), 'expected', 'answer', lineterm='')
+    return 'the answer is not as expected:\n' + '\n'.join(difference)
 
 
 def _lines(value: Any) -> list[str]:

@@ -112,7 +112,8 @@ def field(
 
     `name` is `id`, or a path through objects and lists: `user.name`, `items.0.id`.
     A field that is absent or null gives `default_value`, which is not checked.
-    `valid_type` is a type or a tuple of them: `int` refuses `true`, `float` takes `1` too, as JSON has one kind of number.
+    `valid_type` is a type or a tuple of them: `int` refuses `true`, `float` takes `1` too, as JSON has one kind of
+    number.
     `valid_length` and `max_length` are of a string, list or object; what has no length is invalid.
     `explain` is any JSON value that the error should carry, '' for none.
     """
@@ -121,7 +122,9 @@ def field(
         if is_required:
             raise Missing(name, explain)
         return default_value
-    rules = {'valid_value': valid_value, 'valid_type': valid_type, 'valid_length': valid_length, 'max_length': max_length}
+    rules = {
+        'valid_value': valid_value, 'valid_type': valid_type, 'valid_length': valid_length, 'max_length': max_length,
+    }
     if all(CHECKS[rule](value, wanted) for rule, wanted in rules.items() if wanted is not None):
         return value
     raise Invalid(name, explain)

@@ -111,8 +111,8 @@ GROUPS: dict[str, tuple[Option, ...]] = {
         Option('certfile', 'FILE', _file, None, 'serve HTTPS with this certificate', 'certfile'),
         Option('keyfile', 'FILE', _file, None, 'and this key', 'keyfile'),
         Option('forwarded-allow-ips', 'LIST', _peers, '127.0.0.1,::1',
-               'peers whose X-Forwarded-For and -Proto are believed, addresses and networks like 10.0.0.0/8 with commas '
-               'between; *: all'),
+               'peers whose X-Forwarded-For and -Proto are believed, addresses and networks like 10.0.0.0/8 with '
+               'commas between; *: all'),
     ),
 }
 OPTIONS = tuple(option for group in GROUPS.values() for option in group)

@@ -5,9 +5,9 @@ asks over the other end. So the hub, its events, connections, parsers and greenl
 which another worker may be the first to accept from. Whether this one accepts is seen at its acceptors: while clients
 wait to be accepted, or nobody watches for them, somebody has to look for clients now and then.
 
-A handler that does not let go of the hub is another matter: then the call is not answered either, but the main thread is
-busy. After `--timeout`, which people choose by how long their handlers may block, the master ends that worker. Here
-nothing counts but seconds in which the hub had its turn, or rests, and in which nobody was answered.
+A handler that does not let go of the hub is another matter: then the call is not answered either, but the main
+thread is busy. After `--timeout`, which people choose by how long their handlers may block, the master ends that
+worker. Here nothing counts but seconds in which the hub had its turn, or rests, and in which nobody was answered.
 """
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Ears:
         self._times = 0
 
     def is_deaf(self) -> bool:
-        """Whether several times in a row somebody should have looked for clients, and nobody has, or not at the socket."""
+        """Whether, several times in a row, nobody looked for clients where somebody should, or not at the socket."""
         looks, acceptor = self._looks, self._acceptor
         self._looks = acceptor.looks
         is_due = not acceptor.is_watching or _is_ready(acceptor.descriptor)
@@ -142,7 +142,7 @@ class Pulse:
         return before == self._answered and (has_turned or is_resting)
 
     def _turn(self) -> None:
-        """By a timer: callbacks may have their turn many times, as those of gevent.sleep(0), before events have theirs."""
+        """By a timer: callbacks, as of gevent.sleep(0), may have their turn many times before events have theirs."""
         self._has_turned = True
 
     def _end(self, what: str, sleep: Callable[[float], None], seconds: float | None) -> None:

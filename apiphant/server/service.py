@@ -10,11 +10,11 @@ from gunicorn.app.base import BaseApplication
 from ..api.application import Application
 from ..api.product import Product
 from ..api.routing import load_product
-from . import temporary
 from .gunicorn_log import Logger
 from .master import BOARD, Arbiter
 from .options import OPTIONS, BadOption
 from .takeover import FormerWorkers, Program
+from .temporary import folder
 from .worker import Worker
 
 
@@ -48,7 +48,7 @@ class Service(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         settings = {option.gunicorn: self.options[option.key] for option in OPTIONS if option.gunicorn}
         settings |= {'bind': f'fd://{self._descriptor}', 'worker_class': Worker, 'logger_class': Logger}
-        settings |= {'control_socket_disable': True, 'worker_tmp_dir': temporary.folder()}
+        settings |= {'control_socket_disable': True, 'worker_tmp_dir': folder()}
         for name, value in settings.items():
             if value is not None:
                 self.cfg.set(name, value)

@@ -14,10 +14,10 @@ from .. import address, logs
 from ..address import Address, AddressError
 from ..api.product import find as find_product
 from ..words import reason
-from . import options, takeover, temporary
-from .options import BadOption
+from .options import BadOption, resolve
 from .service import Service
-from .takeover import FormerWorkers
+from .takeover import FormerWorkers, is_trial, taken_over
+from .temporary import folder
 from .trial import try_import
 
 
@@ -26,12 +26,12 @@ def serve(path: str | Path, listen: str | Address = address.DEFAULT, **given: An
     if is_module_patched('socket'):
         raise RuntimeError('serve() forks workers that patch themselves: call it in a process that is not patched')
     product = find_product(path)
-    chosen = options.resolve(given, os.environ)
+    chosen = resolve(given, os.environ)
     _check(chosen)
     logs.setup(level=chosen['log_level'])
-    if takeover.is_trial():
+    if is_trial():
         try_import(product)
-    descriptor, workers = takeover.taken_over()
+    descriptor, workers = taken_over()
     if descriptor is None:
         descriptor = _listener(listen, chosen['fd'], chosen['umask']).detach()
     Service(product, descriptor, chosen, FormerWorkers(workers)).run()
@@ -65,7 +65,7 @@ def _check(chosen: Mapping[str, Any]) -> None:
     if pid and not _can_be_written(pid):
         raise BadOption(f'--pid {pid}: no file can be written there')
     _check_tls(chosen['certfile'], chosen['keyfile'])
-    temporary.folder()
+    folder()
 
 
 def _can_be_written(path: str) -> bool:

@@ -17,4 +17,5 @@ def folder() -> str:
         return tempfile.gettempdir()
     except FileNotFoundError:
         raise BadOption(
-            f'no folder for temporary files can be written to: neither {IN_MEMORY} nor /tmp; TMPDIR may name one') from None
+            f'no folder for temporary files can be written to: neither {IN_MEMORY} nor /tmp; TMPDIR may name one',
+        ) from None

@@ -1,7 +1,8 @@
 """The screen: text above the prompt, from any thread, and whether there are colours.
 
 Only one thread ever writes to the terminal at a time: while a line is read that is the prompt's own event loop,
-otherwise whoever has something to say. While a debugger, an editor or a pager has the terminal, nobody does: text waits.
+otherwise whoever has something to say. While a debugger, an editor or a pager has the terminal, nobody does:
+text waits.
 """
 from __future__ import annotations
 

@@ -29,13 +29,16 @@ SWEEP = 1.0  # seconds
 
 
 class Watcher(FileSystemEventHandler):
-    """Calls `look(paths)` from a thread of its own. `also()` gives paths that count beside Python files, `say(text)` gets trouble.
+    """Calls `look(paths)` from a thread of its own; `say(text)` gets trouble.
 
-    With `poll` there are no events, only a look so often, in seconds.
+    `also()` gives paths that count beside Python files. With `poll` there are no events, only a look so often, in
+    seconds.
     """
 
-    def __init__(self, folder: Path, look: Callable[[Iterable[str]], None], also: Callable[[], Container[str]], say: Callable[[str], None],
-                 *, poll: float | None = None) -> None:
+    def __init__(
+        self, folder: Path, look: Callable[[Iterable[str]], None], also: Callable[[], Container[str]],
+        say: Callable[[str], None], *, poll: float | None = None,
+    ) -> None:
         self._folder = folder
         self._look = look
         self._also = also
@@ -77,7 +80,8 @@ class Watcher(FileSystemEventHandler):
     def _note_death(self, what: threading.ExceptHookArgs) -> None:
         """A thread of watchdog's ended by an error that it did not expect."""
         if type(what.thread).__module__.startswith('watchdog'):
-            self._say(f'No events from the file system any more ({what.exc_type.__name__}): looking for changes once a second.')
+            why = what.exc_type.__name__
+            self._say(f'No events from the file system any more ({why}): looking for changes once a second.')
         else:
             threading.__excepthook__(what)
 
@@ -127,7 +131,7 @@ class Watcher(FileSystemEventHandler):
 
 
 def roots(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Folders to watch, and whether with all that is below them: what is heavy and holds no code of the product is left out."""
+    """Folders to watch, and whether with all that is below them; not what is heavy and holds no code of the product."""
     try:
         folders = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
     except OSError:  # gone, or not for us to read
@@ -147,7 +151,7 @@ def _is_heavy(folder: Path) -> bool:
 
 
 def is_git_at_work(folder: Path) -> bool:
-    """Whether git holds its lock on the tree that the folder is in: a checkout does, from before its first file to after its last."""
+    """Whether git holds its lock on the tree that the folder is in, as it does for the whole of a checkout."""
     for parent in (folder, *folder.parents):
         try:
             return time.time() - (parent / '.git/index.lock').stat().st_mtime < GIT_STALE
