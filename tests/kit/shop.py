@@ -68,15 +68,24 @@ class Shop:
         """The number of log lines there are, once all saves before this have been seen."""
         since, mark = len(self.server.lines), next(self._marks)
         self.save(FENCE, reads(mark))
-        self.server.wait_for_line(r'Reloaded .*a_fence\.py', since)
+        self._wait_for_fence(r'Reloaded .*a_fence\.py', mark, since)
         return len(self.server.lines)
 
     def settle(self) -> int:
         """As `fence`, once all that has to wait to be believed was, too: what is missing, empty, or new and perhaps half written."""
         since = self.fence()
         (self.folder / FENCE).unlink()
-        self.server.wait_for_line(r'Reloaded .*a_fence \(gone\)', since)
+        self._wait_for_fence(r'Reloaded .*a_fence \(gone\)', 'status 404', since)
         return len(self.server.lines)
+
+    def _wait_for_fence(self, line: str, value: Any, since: int) -> None:
+        """A line names it, or a process that took over meanwhile has it from its start."""
+        def is_seen() -> bool:
+            if any(re.search(line, logged) for logged in self.server.lines[since:]):
+                return True
+            has_restarted = any('Restarted in' in logged for logged in self.server.lines[since:])
+            return has_restarted and self.answer('a_fence') == value
+        self.wait_for(is_seen, f'a line like {line!r}')
 
     def reloads(self, since: int) -> list[str]:
         """Log lines that tell of a reload, less those of fences."""
