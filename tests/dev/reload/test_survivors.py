@@ -79,9 +79,6 @@ def test_held_by_a_library(modules: dict[str, ModuleType]) -> None:
     assert left(modules, lambda old: vars(modules['library']).update(ACTORS={'f': old.f})) == {'shop.old': LIBRARY}
 
 
-@pytest.mark.xfail(
-    sys.version_info >= (3, 13), strict=False,
-    reason='the garbage collector of Python 3.13 names no holder for what is kept in the attributes of such an object')
 def test_held_out_of_sight(modules: dict[str, ModuleType]) -> None:
     """By an object that was there when the garbage collector was told to look at no such ones."""
     keeper = Keeper()
