@@ -1,7 +1,4 @@
-"""What a change concerns, and which modules to go on with.
-
-Pure: names, modules and attempts in, names and modules out.
-"""
+"""What a change concerns, and which modules to go on with. Pure: names, modules and attempts in, names and modules out."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Set
@@ -14,8 +11,7 @@ Module = TypeVar('Module')
 
 def stale(attempts: Mapping[str, Any], digests: Mapping[str, str]) -> set[str]:
     """Files that a module read when it was imported, and that are not what they were. `digests` is by path."""
-    reads = (read for attempt in attempts.values() for read in attempt.reads.items())
-    return {path for path, digest in reads if digests.get(path, '') != digest}
+    return {path for attempt in attempts.values() for path, digest in attempt.reads.items() if digests.get(path, '') != digest}
 
 
 def readers(paths: Collection[str], attempts: Mapping[str, Any]) -> set[str]:
@@ -24,10 +20,7 @@ def readers(paths: Collection[str], attempts: Mapping[str, Any]) -> set[str]:
 
 
 def dirty(changed: Set[str], fresh: Set[str], imports: Mapping[str, Collection[str]]) -> set[str]:
-    """What to import anew: the changed and what imports them.
-
-    But not what is fresh, unless it imports a change that is not.
-    """
+    """What to import anew: the changed and what imports them; but not what is fresh, unless it imports a change that is not."""
     return importers(changed - fresh, imports) | (importers(changed, imports) - fresh)
 
 
