@@ -49,11 +49,6 @@ class Message:
         return [(name, value.lstrip(b' \t')) for name, _, value in (line.partition(b':') for line in lines)]
 
     @property
-    def may_go_on(self) -> bool:
-        """Whether more may come of it, that nobody takes."""
-        return not self.is_complete or self.method == 'CONNECT'
-
-    @property
     def awaits_continue(self) -> bool:
         """Whether the client waits to be told to send the body."""
         return self.expects_continue and self.is_kept and not self.length and not self.is_complete and not self.refusal

@@ -1,7 +1,6 @@
 """Reload of what is no module, or is named by no import statement: a real `apiphant dev`."""
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -17,12 +16,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """One server for tests that do not say that they need their own."""
     with shop_with(tmp_path_factory.mktemp('rest'), {}) as shared:
         yield shared
-
-
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    """A target's name that no other test has."""
-    return re.sub(r'\W+', '_', request.node.name).rstrip('_')
 
 
 DATA = 'DATA = Path(__file__).parents[PARENTS] / "NAME.json"'

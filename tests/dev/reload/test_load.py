@@ -1,7 +1,6 @@
 """Reload under load and for long: a real `apiphant dev`."""
 from __future__ import annotations
 
-import re
 import statistics
 import time
 from collections.abc import Iterator
@@ -25,12 +24,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """One server for tests that do not say that they need their own."""
     with shop_with(tmp_path_factory.mktemp('rest'), {}) as shared:
         yield shared
-
-
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    """A target's name that no other test has."""
-    return re.sub(r'\W+', '_', request.node.name).rstrip('_')
 
 
 def pids_of(shop: Shop) -> list[int]:

@@ -39,12 +39,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         yield shared
 
 
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    """A target's name that no other test has."""
-    return re.sub(r'\W+', '_', request.node.name).rstrip('_')
-
-
 @contextmanager
 def restarted(shop: Shop, reason: str) -> Iterator[Poller]:
     """In this block the app process is replaced once, for this reason, and nobody notices."""

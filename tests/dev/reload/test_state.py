@@ -21,12 +21,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         yield shared
 
 
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    """A target's name that no other test has."""
-    return re.sub(r'\W+', '_', request.node.name).rstrip('_')
-
-
 def value_of(shop, expression):
     """An expression's value inside the app."""
     return shop.server.read('probe', expression=expression)['value']
