@@ -1,13 +1,27 @@
 """Messages between console and app: JSON objects, one a line, over a socketpair. Both sides use it.
 
-console -> app   {"look": [paths]}   the tree may have changed; the paths were saved whole
+console -> app   {"warm": [names]}   import these packages, and wait for your turn
+                 {"begin": {"trial": bool, "learned": {module: why}}}
+                                     import the product; in a trial, say what is broken when you are to serve
+                 {"look": [paths]}   the tree may have changed; the paths were saved whole
+                 {"catch_up": [paths]}
+                                     look, and say that you are ready, before you are to serve
                  {"serve": 1}        accept connections from now on
+                 {"leave": seconds}  accept no more, and leave when what has begun has ended, at most after so long
+                 {"judged": {module: report}}
+                                     what is broken in a fresh process, which therefore did not take over
                  {"ping": 1}         answered by {"pong": 1}
-                 {"ask": number, "what": "py", ...}   answered by {"answer": number, "text": ..., "failed": bool}; see QUESTIONS
+                 {"ask": number, "what": "py", ...}   answered by {"answer": number, "text": ..., "failed": bool}
                  {"tty": bool}       the terminal is lent, or cannot be
-app -> console   {"ready": [routes], "files": [paths], "broken": [modules]}
-                                     ready to serve; also after each reload. A save of these files counts, too
-                 {"restart": why}    a new process is needed
+app -> console   {"ready": [routes], "files": [paths], "broken": [modules], "reports": {module: report},
+                  "clashes": [modules], "holds": bool, "packages": [names]}
+                                     ready to serve; also after each reload. A save of these files counts, too;
+                                     clashes are broken since something is held by another process, perhaps by
+                                     the app before if that holds something; packages are there if they changed
+                 {"restart": why, "learned": {module: why}, "doubt": [modules], "quiet": bool, "outside": bool}
+                                     a fresh process is needed; doubt: whether these are broken it will tell; quiet:
+                                     say so when it is done; outside: what changed may be in a standby already
+                 {"stopped": 1}      it accepts no more
                  {"served": number}  calls answered so far, without those of the console
                  {"tty": "acquire"}  a debugger wants the terminal; {"tty": "release"} gives it back
 """

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from socket import socket
 
 from .. import address
@@ -17,6 +18,8 @@ from ..api.product import Product
 from .console import script
 from .console.session import started
 from .gate import StreamOut
+
+WAKE = 0.5  # seconds
 
 
 def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool, poll: float | None,
@@ -43,8 +46,16 @@ def _serve(served: Product, listener: socket, poll: float | None) -> int:
     out = StreamOut(sys.stderr)
     with started(served, listener, out, poll) as session:
         out.say(f'Serving {served.name} on {session.address.url}')
-        ends.get()
+        _wait(ends)
     return 0
+
+
+def _wait(ends: SimpleQueue[int]) -> None:
+    """The system may tell another thread of a signal, and its handler runs when this one wakes up."""
+    while True:
+        with suppress(Empty):
+            ends.get(timeout=WAKE)
+            return
 
 
 def _signals() -> SimpleQueue[int]:

@@ -126,16 +126,21 @@ class Acceptor:
         for connection in [connection for connection in self.connections if connection.deadline < clock.now]:
             connection.expire()
 
-    def stop(self, seconds: float) -> bool:
-        """Accept no more, close what is idle, wait for the rest. Returns whether all ended in time; else they are cut."""
+    def stop(self, seconds: float, *, is_taken_over: bool = False) -> bool:
+        """Accept no more, close what is idle, wait for the rest. Returns whether all ended in time; else they are cut.
+
+        Where another process takes over, it gets who waits to be accepted, and who was accepted may say something yet.
+        """
         self._site.is_stopping = True
         self._watcher.stop()
-        self._accept()  # what was promised by the kernel already
+        if not is_taken_over:
+            self._accept()  # what was promised by the kernel already
         self._watcher.close()
         self._listener.close()
         gevent.sleep(LATE)
         for connection in self.connections:
-            get_hub().loop.run_callback(connection.close_idle)
+            if not (is_taken_over and connection.is_new):
+                get_hub().loop.run_callback(connection.close_idle)
         if self._wait(seconds):
             return True
         for connection in self.connections:

@@ -65,6 +65,11 @@ class Connection:
         return self._message is None and self._incoming.is_at_rest
 
     @property
+    def is_new(self) -> bool:
+        """Nothing has come yet."""
+        return self._message is None and self._incoming.phase == 0
+
+    @property
     def answering(self) -> Message | None:
         """The request that is being answered."""
         return self._message

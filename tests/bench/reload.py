@@ -4,7 +4,8 @@
 
 The edited module is one that the handler imports. Prints median, p90 and maximum of the time to the new answer, requests that
 failed, the longest that one took, and edits whose answer never came (three, and the kind is given up). Then ours alone: every
-kind of save, importers, and 500 edits under 50 clients. Installs the others into .venv-bench.
+kind of save, importers, 500 edits under 50 clients, and edits that a fresh process takes: a model of SQLAlchemy, in a product of
+30 modules. Installs the others into .venv-bench.
 """
 from __future__ import annotations
 
@@ -32,6 +33,8 @@ LONGEST = 5.0  # seconds after which an edit is taken to have been missed
 GIVEN_UP = 3  # missed edits
 UNDER_LOAD = 500  # edits
 CLIENTS = 50
+FEW = 4  # clients
+CALLS = 20_000
 EDITED = 'def value():\n    return %d\n'
 FLASK = '''
 import sys
@@ -67,16 +70,41 @@ if __name__ == '__main__':
 OURS = 'from shop import edited\n\n\ndef read(request):\n    return {"value": edited.value()}\n'
 
 
+BASE = 'from sqlalchemy.orm import DeclarativeBase\n\n\nclass Base(DeclarativeBase):\n    pass\n'
+MODEL = '''
+from sqlalchemy.orm import Mapped, mapped_column
+from shop.db import Base
+
+
+class Model{number}(Base):
+    __tablename__ = 'model{number}'
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(default='x')
+'''
+MODELS = 13  # and the one that is edited
+USES_MODELS = ''.join(f'import shop.model{number}\n' for number in range(MODELS))
+
+
 @dataclass(frozen=True)
 class Reloading:
-    """A server that reloads, and its files."""
+    """A server that reloads, its files, the one that is edited, and how long it is left alone after each edit."""
     candidate: Candidate
     files: dict[str, str]
+    edited: str = EDITED
+    rest: float = REST
 
 
 def ours(importers: int = 0) -> Reloading:
     candidate = Candidate('apiphant dev', ('-m', 'apiphant.cli', 'dev', '.', '127.0.0.1:PORT', '--no-console'), is_ours=True)
     return Reloading(candidate, {'api/v0/echo.py': OURS, **{f'api/v0/importer_{number}.py': OURS for number in range(importers)}})
+
+
+def models() -> Reloading:
+    """30 modules, 14 of them with a model."""
+    files = {'db.py': BASE, **{f'model{number}.py': MODEL.format(number=number) for number in range(MODELS)}}
+    handlers = {f'api/v0/handler{number}.py': USES_MODELS + OURS for number in range(MODELS)}
+    edited = MODEL.format(number='s') + '\n\n' + EDITED
+    return Reloading(ours().candidate, {'api/v0/echo.py': OURS, **files, **handlers}, edited, rest=2.0)
 
 
 OTHERS = (
@@ -92,6 +120,7 @@ ROWS: tuple[tuple[str, Reloading, tuple[str, ...]], ...] = (
     *(('', other, ('outside', 'in_place')) for other in OTHERS),
     (', 10 importers', ours(10), ('outside',)),
     (', 300 importers', ours(300), ('outside',)),
+    (', 30 modules with SQLAlchemy', models(), ('outside',)),
 )
 
 
@@ -138,32 +167,34 @@ def main() -> None:
     for words, reloading, saves in ROWS:
         with served(reloading, python) as (server, path):
             for name in saves:
-                report(f'{reloading.candidate.name}{words}, {name}', measure(server, path, SAVES[name], edits))
+                report(f'{reloading.candidate.name}{words}, {name}', measure(server, path, SAVES[name], edits, reloading))
     with served(ours(), python) as (server, path):
         under_load(server, path)
+    with served(models(), python) as (server, path):
+        under_restarts(server, path)
 
 
 @contextmanager
 def served(reloading: Reloading, python: str) -> Iterator[tuple[Running, Path]]:
     """A server on its files, and the file to edit."""
     with tempfile.TemporaryDirectory() as name:
-        folder = write_tree(Path(name) / 'shop', {'edited.py': EDITED % 0, 'api/__init__.py': '', **reloading.files})
+        folder = write_tree(Path(name) / 'shop', {'edited.py': reloading.edited % 0, 'api/__init__.py': '', **reloading.files})
         with running(reloading.candidate, python, folder) as (port, pids):
             yield Running(port, pids), folder / 'edited.py'
 
 
-def measure(server: Running, path: Path, save: Callable[[Path, str], None], edits: int) -> Figures:
+def measure(server: Running, path: Path, save: Callable[[Path, str], None], edits: int, reloading: Reloading) -> Figures:
     figures = Figures()
     while edits and figures.missed < GIVEN_UP:
-        time.sleep(REST)
-        edit(server, path, save, figures)
+        time.sleep(reloading.rest)
+        edit(server, path, save, figures, reloading.edited)
         edits -= 1
     return figures
 
 
-def edit(server: Running, path: Path, save: Callable[[Path, str], None], figures: Figures) -> None:
+def edit(server: Running, path: Path, save: Callable[[Path, str], None], figures: Figures, text: str = EDITED) -> None:
     number = next(numbers)
-    save(path, EDITED % number)
+    save(path, text % number)
     begin = time.perf_counter()
     while figures.ask(server) != number:
         if time.perf_counter() - begin > LONGEST:
@@ -191,6 +222,19 @@ def under_load(server: Running, path: Path) -> None:
     time.sleep(1)
     wait_for(lambda: server.post(ROUTE)[0] == 200)
     print(f'{UNDER_LOAD} edits under {CLIENTS} clients, {sum(client.count for client in clients)} requests: before {before}; after {server.size}')
+
+
+def under_restarts(server: Running, path: Path) -> None:
+    """Edits that a fresh process takes, until so many calls have been answered meanwhile."""
+    figures, reloading = Figures(), models()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Poller(server, ROUTE, (200,))) for _ in range(FEW)]
+        while sum(client.count for client in clients) < CALLS:
+            time.sleep(reloading.rest)
+            edit(server, path, SAVES['outside'], figures, reloading.edited)
+    figures.failed += sum(len(client.failures) for client in clients)
+    figures.longest = max(wait for client in clients for wait in client.waits)
+    report(f'apiphant dev, {len(figures.times)} restarts under {FEW} clients, {CALLS} calls', figures)
 
 
 if __name__ == '__main__':

@@ -59,7 +59,7 @@ class Console(Terminal):
 
     def wait_for_app(self, other_than: int = 0) -> int:
         """The process id of the app."""
-        return wait_for(lambda: next((pid for pid in children(self.pid) if pid != other_than), 0), 'an app process')
+        return wait_for(lambda: next((pid for pid in sorted(children(self.pid)) if pid != other_than), 0), 'an app process')
 
     def complete(self, text: str, whole: str) -> None:
         """Tab makes the text whole, sooner or later: the routes of a new file may be on their way."""

@@ -61,7 +61,8 @@ class Shop:
         try:
             return wait_for(condition, what)
         except AssertionError as error:
-            raise AssertionError(f'{error}; the log ends with:\n' + '\n'.join(self.server.lines[-20:])) from None
+            lines = [line for line in self.server.lines if ' POST ' not in line]
+            raise AssertionError(f'{error}; the log ends with:\n' + '\n'.join(lines[-20:])) from None
 
     def fence(self) -> int:
         """The number of log lines there are, once all saves before this have been seen."""

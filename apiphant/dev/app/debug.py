@@ -1,7 +1,7 @@
 """`breakpoint()` in the app: pdb in the terminal that the console lends.
 
-The terminal is asked for when the debugger first stops, and given back when the product's code goes on: with `c` or `q`,
-or when its greenlet lets others run. Meanwhile nothing else runs in this process.
+The terminal is asked for when the debugger first stops, and given back when the product's code goes on: with `c` or
+`q`, or when its greenlet lets others run. Meanwhile nothing else runs in this process.
 """
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Terminal:
-    """The console's terminal: `descriptor` is it, -1 if there is none. Held by one at a time, as the standard streams."""
+    """The console's terminal: `descriptor` is it, -1 if there is none. One at a time has it as its standard streams."""
 
     def __init__(self, channel: Channel, descriptor: int) -> None:
         self.is_held = False
@@ -65,7 +65,8 @@ class Terminal:
         sys.stdout = Guarded(sys.stdout)
         modes = termios.tcgetattr(self._descriptor)
         self._undo.append(lambda: termios.tcsetattr(self._descriptor, termios.TCSADRAIN, modes))
-        termios.tcsetattr(self._descriptor, termios.TCSADRAIN, [*modes[:3], modes[3] | termios.ECHO | termios.ICANON, *modes[4:]])
+        plain = [*modes[:3], modes[3] | termios.ECHO | termios.ICANON, *modes[4:]]
+        termios.tcsetattr(self._descriptor, termios.TCSADRAIN, plain)
         interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
         self._undo.append(lambda: signal.signal(signal.SIGINT, interrupt))
         trace = gettrace()
@@ -131,4 +132,5 @@ def _stop(terminal: Terminal, frame: FrameType) -> None:
     if terminal.acquire():
         Debugger(terminal).set_trace(frame)
     else:
-        log.warning('breakpoint() at %s:%d passed over: there is no terminal to debug in', frame.f_code.co_filename, frame.f_lineno)
+        file, line = frame.f_code.co_filename, frame.f_lineno
+        log.warning('breakpoint() at %s:%d passed over: there is no terminal to debug in', file, line)

@@ -6,18 +6,19 @@ interrupts the product's code that is running at the moment, SIGINT is the conso
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from time import monotonic, process_time
 from types import FrameType
 from typing import Any
 
 import gevent
-from gevent.event import Event
+from gevent.event import AsyncResult, Event
 
 from ... import logs
 from ...api import product
@@ -32,8 +33,8 @@ from ...words import sentence
 from ..control import Channel
 from ..reload import side_effects
 from ..reload.reloader import Reloader
-from ..reload.restarts import Fixed
-from . import debug
+from ..reload.restarts import RestartFiles
+from . import debug, standby
 from .calls import Calls
 from .evaluate import Evaluator
 
@@ -44,8 +45,12 @@ REST = 250  # a look that found nothing is followed by so many times its CPU tim
 log = logging.getLogger(__name__)
 
 
-def main(path: str, control: int, listener: int, lifeline: int, terminal: int) -> None:
-    """Serve the product in the folder `path` on the socket `listener`; the numbers are inherited descriptors, -1 for no terminal."""
+def main(path: str, control: int, listener: int, lifeline: int, terminal: int, begin: str = '') -> None:
+    """Serve the product in the folder `path` on the socket `listener`.
+
+    The numbers are inherited descriptors, -1 for no terminal. `begin` is JSON that says how; without it, the console
+    says so later, and until then this is a standby.
+    """
     leave_with_lifeline(lifeline)
     logs.setup(is_short=True)
     side_effects.install()
@@ -53,11 +58,11 @@ def main(path: str, control: int, listener: int, lifeline: int, terminal: int) -
     product.add_to_path(found)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN: the product's children would inherit that
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the console starts this process without
-    signal.signal(signal.SIGUSR1, lambda number, frame: _interrupt(frame, str(found.path) + os.sep))
     process = AppProcess(found, Channel(socket.socket(fileno=control)), terminal)
+    signal.signal(signal.SIGUSR1, lambda number, frame: process.interrupt(frame))
     if terminal >= 0:
         os.nice(NICE)
-    process.run(socket.socket(fileno=listener))
+    process.run(socket.socket(fileno=listener), json.loads(begin or 'null'))
 
 
 class AppProcess:
@@ -70,52 +75,104 @@ class AppProcess:
         self._terminal = debug.Terminal(channel, terminal)
         self._evaluator = Evaluator(found.name)
         self._calls = Calls(lambda number: channel.send(served=number))
-        self._reloader = Reloader(found, self._app, self._look_again, self._ask_restart, lambda: self._acceptor.answering)
-        self._fixed = Fixed(found, self._look_again)
+        self._reloader = Reloader(
+            found, self._app, self._look_again, self._ask_restart, lambda: self._acceptor.answering)
+        self._restart_files = RestartFiles(found, self._look_again)
+        self._packages: AsyncResult[list[str]] = AsyncResult()  # to import as a standby
+        self._begun: AsyncResult[dict[str, Any]] = AsyncResult()
+        self._told: list[str] = []  # packages
         self._wanted = Event()  # whether the console wants this app to serve
+        self._stopped = Event()
+        self._patience = GRACEFUL_TIMEOUT
         self._wake = Event()
         self._saved: set[str] = set()
         self._rested = 0.0  # when it is time for a look that no event asks for
 
-    def run(self, listener: socket.socket) -> None:
+    def run(self, listener: socket.socket, begin: dict[str, Any] | None) -> None:
         self._acceptor = Acceptor(listener, self._app, Settings(access=self._calls.note))
         debug.install(self._terminal)
-        gc.freeze()  # so that looking for garbage after a reload takes no longer than the product is large
-        self._reloader.start()
-        self._fixed.changed()
-        self._tell_routes()
         gevent.spawn(self._listen)
+        begin = begin or self._stand_by()
+        gc.freeze()  # so that looking for garbage after a reload takes no longer than the product is large
+        if not begin['trial']:
+            self._reloader.say_errors()
+        self._reloader.start(begin['learned'])
+        self._restart_files.changed()
+        self._tell_ready()
         gevent.spawn(self._reload_forever)
-        stopped = Event()
-        gevent.signal_handler(signal.SIGTERM, stopped.set)
-        gevent.wait((self._wanted, stopped), count=1)
+        gevent.signal_handler(signal.SIGTERM, self._stopped.set)
+        gevent.wait((self._wanted, self._stopped), count=1)
         if self._wanted.is_set():
-            self._acceptor.start()
-            stopped.wait()
-            self._acceptor.stop(GRACEFUL_TIMEOUT)
+            self._serve()
 
-    def _tell_routes(self) -> None:
-        self._channel.send(ready=self._reloader.routes, files=[*self._reloader.data, *self._fixed.files], broken=self._reloader.broken)
+    def _stand_by(self) -> dict[str, Any]:
+        gevent.wait((self._packages, self._begun), count=1)
+        if self._packages.ready():
+            standby.warm(self._packages.get() or (), self._rest)
+        known = standby.stamps()
+        begin: dict[str, Any] = self._begun.get() or {}
+        if standby.is_outdated(known):
+            standby.begin_anew(begin)
+        return begin
+
+    def _rest(self, seconds: float) -> bool:
+        gevent.wait((self._begun,), timeout=seconds)
+        return self._begun.ready()
+
+    def _serve(self) -> None:
+        """Until it is to stop. What has begun then ends in its time."""
+        self._acceptor.start()
+        self._reloader.say_errors()
+        self._stopped.wait()
+        self._channel.send(stopped=1)
+        if not self._acceptor.stop(self._patience, is_taken_over=self._patience > GRACEFUL_TIMEOUT):
+            log.warning('Calls that had begun before were cut after %g s', self._patience)
+
+    def interrupt(self, frame: FrameType | None) -> None:
+        """An import that takes too long, or else what the product's code does."""
+        if not self._reloader.patience.interrupt():
+            _interrupt(frame, str(self._product.path) + os.sep)
+
+    def _tell_ready(self) -> None:
+        reloader = self._reloader
+        packages = standby.packages(self._product.name, side_effects.modules_before_changes())
+        news = {'packages': packages} if packages != self._told else {}
+        self._told = packages
+        self._channel.send(
+            ready=reloader.routes, files=[*reloader.data, *self._restart_files.files], broken=reloader.broken,
+            reports=reloader.reports, clashes=reloader.clashes, holds=reloader.holds, **news)
 
     def _look_again(self, seconds: float) -> None:
         gevent.spawn_later(seconds, self._wake.set)
 
-    def _ask_restart(self, what: str) -> None:
-        self._channel.send(restart=f'{what} changed')
+    def _ask_restart(self, why: str, learned: Mapping[str, str], *, in_doubt: Collection[str] = (),
+                     is_quiet: bool = False, is_outside: bool = False) -> None:
+        self._channel.send(
+            restart=why, learned=learned, doubt=list(in_doubt), quiet=is_quiet, outside=is_outside)
 
     def _listen(self) -> None:
         for message in self._channel:
-            if 'serve' in message:
-                self._wanted.set()
-            if 'tty' in message:
-                self._terminal.granted(message['tty'])
+            for what, value in message.items():
+                if do := MESSAGES.get(what):
+                    do(self, value)
             if 'ask' in message:
                 gevent.spawn(self._answer, message)
-            if 'ping' in message:
-                self._channel.send(pong=message['ping'])
-            if 'look' in message and (message['look'] or monotonic() > self._rested):
-                self._saved.update(message['look'])
-                self._wake.set()
+
+    def _leave(self, seconds: float) -> None:
+        self._patience = seconds
+        self._stopped.set()
+
+    def _note_look(self, saved: list[str]) -> None:
+        if saved or monotonic() > self._rested:
+            self._saved.update(saved)
+            self._wake.set()
+
+    def _catch_up(self, saved: list[str]) -> None:
+        try:
+            self._reloader.look(saved)
+        except Exception:
+            log.exception('Reloading failed; the next save is tried again:')
+        self._tell_ready()
 
     def _answer(self, message: dict[str, Any]) -> None:
         try:
@@ -129,7 +186,8 @@ class AppProcess:
         self._channel.send(answer=message['ask'], text=text, failed=is_failed)
 
     def _evaluate(self, message: dict[str, Any]) -> str:
-        return self._evaluator.evaluate(message['text'], convert(message['last']) if isinstance(message['last'], dict) else message['last'])
+        last = message['last']
+        return self._evaluator.evaluate(message['text'], convert(last) if isinstance(last, dict) else last)
 
     def _list_tasks(self, message: dict[str, Any]) -> str:
         return '\n'.join(f'{task.name} {task.schedule}' for task in tasks()) or 'There are no background tasks.'
@@ -146,7 +204,7 @@ class AppProcess:
         return ''
 
     def _reload_forever(self) -> None:
-        while True:
+        while not self._stopped.is_set():
             self._wake.wait()
             self._wake.clear()
             saved, self._saved = self._saved, set()
@@ -158,19 +216,30 @@ class AppProcess:
     def _look(self, saved: set[str]) -> None:
         started = process_time()
         if self._reloader.look(saved):
-            self._tell_routes()
+            self._tell_ready()
         else:
             self._rested = monotonic() + REST * (process_time() - started)
-        if changed := self._fixed.changed():
-            self._ask_restart(changed)
+        if changed := self._restart_files.changed():
+            self._ask_restart(f'{changed} changed', {}, is_outside=True)
 
 
 class TaskFailed(Exception):
     """A task was run and failed; the log says why."""
 
 
+MESSAGES: dict[str, Callable[[AppProcess, Any], object]] = {
+    'warm': lambda app, names: app._packages.set(names),
+    'begin': lambda app, how: app._begun.set(how),
+    'serve': lambda app, _: app._wanted.set(),
+    'leave': AppProcess._leave,
+    'judged': lambda app, reports: app._reloader.judged(reports),
+    'tty': lambda app, is_granted: app._terminal.granted(is_granted),
+    'ping': lambda app, number: app._channel.send(pong=number),
+    'look': AppProcess._note_look,
+    'catch_up': lambda app, saved: gevent.spawn(app._catch_up, saved)}
 QUESTIONS: dict[str, Callable[[AppProcess, dict[str, Any]], str]] = {
-    'py': AppProcess._evaluate, 'tasks': AppProcess._list_tasks, 'run': AppProcess._run_task, 'log': AppProcess._set_level}
+    'py': AppProcess._evaluate, 'tasks': AppProcess._list_tasks,
+    'run': AppProcess._run_task, 'log': AppProcess._set_level}
 
 
 def _interrupt(frame: FrameType | None, folder: str) -> None:
@@ -183,8 +252,8 @@ def _interrupt(frame: FrameType | None, folder: str) -> None:
 
 def arguments(words: list[str]) -> tuple[Any, ...]:
     """What the console gives on the command line."""
-    path, *descriptors = words
-    return (path, *map(int, descriptors))
+    path, control, listener, lifeline, terminal, *begin = words
+    return (path, *map(int, (control, listener, lifeline, terminal)), *begin)
 
 
 def run() -> None:

@@ -66,14 +66,14 @@ class LineAdvice:
     def toolbar(self, columns: int) -> str:
         """As much of it as there is room for."""
         session, supervisor = self._session, self._session.supervisor
-        others = max(0, supervisor.served - self._console.served)
+        others = max(0, supervisor.state.served - self._console.served)
         parts = [
             session.product.name,
-            f'{len(supervisor.broken)} broken' if supervisor.broken else '',
+            f'{len(supervisor.state.broken)} broken' if supervisor.state.broken else '',
             session.version,
             session.address.url,
-            count(len(supervisor.routes.paths), 'action') if supervisor.ready.is_set() else 'starting',
-            supervisor.last_reload,
+            count(len(supervisor.state.routes.paths), 'action') if supervisor.state.ready.is_set() else 'starting',
+            supervisor.state.last_reload,
             f'{count(others, "call")} by others' if others else '',
         ]
         return table.joined(parts, DISPENSABLE, columns)

@@ -1,6 +1,7 @@
 """The app as a child process: its descriptors, and the pump that reads its output."""
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -26,23 +27,32 @@ CHUNK = 65536
 class App:
     """One app process with its descriptors: control channel, lifeline, output."""
 
-    def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None], has_terminal: bool) -> None:
+    def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None], has_terminal: bool,
+                 begin: dict[str, object] | None = None) -> None:
+        """It begins with the product at once if it is told here how; else when it is told so."""
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         output, printed = os.pipe()
         terminal = os.dup(sys.stdin.fileno()) if has_terminal else -1
         inherited = (theirs.fileno(), listener.fileno(), lifeline, terminal)
-        command = [sys.executable, '-P', '-m', 'apiphant.dev.app', str(product.path), *map(str, inherited)]
+        words = [str(product.path), *map(str, inherited), *([json.dumps(begin)] if begin else [])]
         with _without_interrupts():
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed,
-                env={**os.environ, 'PYTHONUNBUFFERED': '1'}, pass_fds=[number for number in inherited if number >= 0])
+                [sys.executable, '-P', '-m', 'apiphant.dev.app', *words], stdin=subprocess.DEVNULL, stdout=printed,
+                stderr=printed, env={**os.environ, 'PYTHONUNBUFFERED': '1'},
+                pass_fds=[number for number in inherited if number >= 0])
         for descriptor in (lifeline, printed, *([terminal] if has_terminal else [])):
             os.close(descriptor)
         theirs.close()
         self._lock = threading.Lock()
+        self.begun = monotonic()  # with the product
+        self.stopped = threading.Event()  # it accepts no more calls
         self.channel = Channel(ours)
         self.printed = Pump(output, write)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -72,6 +82,12 @@ class App:
             self._process.wait()
         self._close()
 
+    def kill(self) -> None:
+        """End it at once: there is nothing that it could lose."""
+        self._process.kill()
+        self._process.wait()
+        self._close()
+
     def _close(self) -> None:
         self.printed.join(LEAVE_TIMEOUT)  # what the app started may go on, and print on
         self._end_lifeline()
@@ -82,16 +98,6 @@ class App:
             if self._lifeline >= 0:
                 os.close(self._lifeline)
                 self._lifeline = -1
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """What is started here gets no SIGINT until it wants it: the app would die of a Ctrl-C while it starts."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Pump(threading.Thread):
@@ -107,20 +113,18 @@ class Pump(threading.Thread):
 
     def run(self) -> None:
         decoder = getincrementaldecoder('utf-8')('replace')
-        begun: list[str] = []  # of a line, which may be long: in parts, since adding to a text copies it
+        rest = ''
         while chunk := self._read():
-            lines, newline, rest = decoder.decode(chunk).rpartition('\n')
+            lines, newline, rest = (rest + decoder.decode(chunk)).rpartition('\n')
             if newline:
-                self._write(''.join([*begun, lines, newline]))
-                begun.clear()
-            begun.append(rest)
+                self._write(lines + newline)
             self._is_idle.set()
-        if any(begun):
-            self._write(''.join([*begun, '\n']))
+        if rest:
+            self._write(rest + '\n')
         os.close(self._source)
 
     def _read(self) -> bytes:
-        """What comes next; idle is over while it is still in the pipe, so that `settle` sees it in one place or the other."""
+        """What comes next. Idle is over while it is still in the pipe: `settle` sees it in one place or the other."""
         select([self._source], [], [])
         self._is_idle.clear()
         return os.read(self._source, CHUNK)
@@ -128,8 +132,11 @@ class Pump(threading.Thread):
     def settle(self, seconds: float) -> None:
         """Wait until the pipe is empty and its lines are written, at most so long."""
         deadline = monotonic() + seconds
-        while self.is_alive() and monotonic() < deadline and (_available(self._source) or not self._is_idle.is_set()):
+        while self.is_alive() and monotonic() < deadline and self._has_more():
             sleep(0.001)
+
+    def _has_more(self) -> bool:
+        return bool(_available(self._source)) or not self._is_idle.is_set()
 
 
 def _available(descriptor: int) -> int:
@@ -139,3 +146,13 @@ def _available(descriptor: int) -> int:
     except OSError:
         return 0
     return count
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """What is started here gets no SIGINT until it wants it: the app would die of a Ctrl-C while it starts."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

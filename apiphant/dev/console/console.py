@@ -77,7 +77,7 @@ class Console:
         while True:
             try:
                 self.screen.is_free.wait()
-                self.served = self.session.supervisor.served
+                self.served = self.session.supervisor.state.served
                 line, self._next = self._next, ''
                 if not self.execute(read(line)):
                     return

@@ -46,24 +46,24 @@ class Session:
         """What `use` said; else v0, or the first that there is."""
         if self._version:
             return self._version
-        versions = self.supervisor.routes.versions
+        versions = self.supervisor.state.routes.versions
         return versions[0] if versions and DEFAULT_VERSION not in versions else DEFAULT_VERSION
 
     @property
     def context(self) -> Context:
         """What lines refer to at the moment."""
-        routes, url = self.supervisor.routes, self.address.reachable.url
+        routes, url = self.supervisor.state.routes, self.address.reachable.url
         return Context(self.version, routes, url, self._call, self._status, self._answer, self.describe)
 
     def interpret(self, line: str) -> Effect:
         """The effect of a line, already had where it is only the session's. Raises BadLine."""
         if line.strip():
-            self.supervisor.settled.wait()
+            self.supervisor.state.settled.wait()
         effect = interpret(line, self.context)
         if isinstance(effect, Use):
             self._version = effect.version
         if effect == Do('restart'):
-            self.supervisor.restart('as you asked')
+            self.supervisor.restart_as_asked()
         return effect
 
     def call(self, call: Call, *, is_kept: bool = True) -> Reply:
@@ -76,12 +76,12 @@ class Session:
         return reply
 
     def _check_app(self) -> None:
-        if self.supervisor.is_waiting:
+        if self.supervisor.state.is_waiting:
             raise CallError('no answer: the app process does not start; it is tried again when a file is saved')
 
     def suggestion(self, call: Call, reply: Reply) -> str:
         """What was perhaps meant by a call that nothing answers to."""
-        routes = self.supervisor.routes
+        routes = self.supervisor.state.routes
         if reply.status != 404 or routes.has(call.version, call.target, call.action):
             return ''
         return suggestion(call, routes)
@@ -147,7 +147,7 @@ def started(product: Product, listener: socket.socket, out: Out, poll: float | N
     """A session with its app and its watcher running; `out` gets what they have to say, `lender` has the terminal."""
     supervisor = Supervisor(product, listener, out.write, out.say, lender)
     try:
-        Watcher(product.path, supervisor.look, lambda: supervisor.files, out.say, poll=poll).start()
+        Watcher(product.path, supervisor.look, lambda: supervisor.state.files, out.say, poll=poll).start()
         yield Session(product, address.of(listener), supervisor)
     finally:
         supervisor.stop()

@@ -1,7 +1,8 @@
-"""The app process seen from the console: started, told, interrupted, started again when it dies.
+"""The app process seen from the console: started, told, interrupted, started again when it dies, replaced by another.
 
-Threads: for each app, one reads what it prints, and one its messages, and starts it again; others come and go, to restart
-it and to see whether an interrupt worked. The listening socket stays here, so a call that comes while no app is there waits for the next one.
+Threads: for each app, one reads what it prints, and one its messages, and starts it again. Others come and go, to
+restart it and to see whether an interrupt worked. The listening socket stays here: a call that comes while no app
+accepts waits in its queue for the next one.
 """
 from __future__ import annotations
 
@@ -9,17 +10,21 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from itertools import count
-from time import strftime
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Protocol
 
 from ...api.product import Product
-from ..line.route_index import Routes
+from .app_state import AppState
+from .apps import LAST_CALLS, Apps
 from .child import App
 
 PROMPTLY = 0.15  # seconds in which an app answers that runs nothing for long
 START_TIMEOUT = 2.0  # seconds that one takes that starts
 ANSWER_TIMEOUT = 2.0  # seconds that an interrupted app has to answer before it is killed
+STOP_TIMEOUT = 1.0  # seconds that the app before has to accept no more calls
+LONGEST_START = 60.0  # seconds that a fresh process may take
+ENDLESS = 3.0  # seconds of a fresh process's start, after which the next save has another one started in its place
 
 
 class Lender(Protocol):
@@ -32,44 +37,52 @@ class Lender(Protocol):
         """It is free again."""
 
 
-class Supervisor:
-    """Keeps an app process. `write(text)` gets whole lines that it prints, `say(text)` a word of the supervisor's own."""
+@dataclass(frozen=True)
+class Order:
+    """A restart that is wanted. A quiet one is told of only when it is done."""
+    why: str
+    is_quiet: bool = False
+    is_outside: bool = False  # what is not the product's changed: a standby may have the old of it
+    learned: dict[str, str] = field(default_factory=dict)  # why modules need a fresh process, if it takes over
+    broken: frozenset[str] = frozenset()  # modules that may be, in the fresh process, as they are now
+    asked: float = field(default_factory=monotonic)
 
-    def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None], say: Callable[[str], None],
-                 lender: Lender | None = None) -> None:
-        self.routes = Routes([])
-        self.last_reload = ''  # when that was, in words
+
+class Supervisor:
+    """Keeps an app process. `write(text)` gets whole lines that it prints, `say(text)` those of the supervisor."""
+
+    def __init__(self, product: Product, listener: socket.socket, write: Callable[[str], None],
+                 say: Callable[[str], None], lender: Lender | None = None) -> None:
+        self.state = AppState()
         self.on_reload: Callable[[], object] = lambda: None
-        self.served = 0  # calls, by the app, of others than the console
-        self.files: frozenset[str] = frozenset()  # whose saving counts beside that of Python files
-        self.ready = threading.Event()
-        self.settled = threading.Event()  # ready, or known not to become it
-        self.broken: frozenset[str] = frozenset()  # modules
-        self._product = product
-        self._listener = listener
-        self._write = write
         self._say = say
-        self._changed = threading.Event()
+        self._saved = threading.Event()
         self._answered = threading.Event()
         self._interrupting = threading.Lock()
-        self.is_waiting = False  # for a change, since the app died while it started
-        self._leaving = False
+        self._is_leaving = False
         self._lender = lender
         self._borrower: App | None = None
-        self._answers: dict[int, tuple[str, bool]] = {}
-        self._has_answer = threading.Condition()
-        self._numbers = count()
+        self._changing = threading.RLock()  # the app
+        self._ordering = threading.Lock()
         self._restarting = threading.Lock()
-        self._is_restart_due = False  # one waits for the one before it
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: an app that starts has no handler yet, and should not die of it
-        self._keep(self._start())
+        self._due: Order | None = None  # waits for the restart before it
+        self._candidate: App | None = None
+        self._missed: set[str] = set()  # paths saved since the candidate began
+        self._wanted: list[dict[str, Any]] = []  # restarts that it asked for itself
+        self._retired: App | None = None  # it was told to end before the next one begins
+        self._apps = Apps(product, listener, write, lender is not None)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: an app that starts has no handler yet
+        self._keep(self._apps.first())
 
     def look(self, saved: Iterable[str]) -> None:
         """The tree may have changed; these paths were saved whole."""
         paths = list(saved)
         if paths:
-            self._changed.set()
-        self._app.channel.send(look=paths)
+            self._saved.set()
+        with self._changing:
+            self._missed.update(paths if self._candidate else ())
+            self._app.channel.send(look=paths)
+        self._give_up_endless()
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in what keeps the app from answering; replace it if it does not answer then either.
@@ -81,11 +94,10 @@ class Supervisor:
 
     def ask(self, what: str, **details: object) -> tuple[str, bool]:
         """The app's answer to a question, and whether it failed at it; '' if it died over it."""
-        app, number = self._app, next(self._numbers)
-        app.channel.send(ask=number, what=what, **details)
-        with self._has_answer:
-            self._has_answer.wait_for(lambda: number in self._answers or app is not self._app)
-            return self._answers.pop(number, ('', True))
+        with self._changing:
+            number, generation = self.state.question()
+            self._app.channel.send(ask=number, what=what, **details)
+        return self.state.answer(number, generation)
 
     @property
     def is_lent(self) -> bool:
@@ -97,50 +109,160 @@ class Supervisor:
         self._app.printed.settle(seconds)
 
     def stop(self) -> None:
-        """End the app and see its last lines written."""
-        self._leaving = True
+        """End the apps and see their last lines written."""
+        self._is_leaving = True
+        self._apps.stop()
+        if candidate := self._candidate:
+            candidate.kill()
         self._app.stop()
 
-    def restart(self, why: str) -> None:
-        """Start a new app beside the one that serves, which is ended when the new one is ready. Returns at once."""
-        self._say(f'Restarting: {why}')
-        if self._is_restart_due:
-            return
-        self._is_restart_due = True
-        threading.Thread(target=self._restart, name='restart', daemon=True).start()
+    # A fresh process
+
+    def restart(self, order: Order) -> None:
+        """Start a fresh app beside the one that serves, which is ended when that is ready. Returns at once."""
+        if not order.is_quiet:
+            self._say(f'Restarting: {order.why}')
+        with self._ordering:
+            is_due, self._due = self._due is not None, order
+        if not is_due:
+            threading.Thread(target=self._restart, name='restart', daemon=True).start()
+
+    def restart_as_asked(self) -> None:
+        self.restart(Order('as you asked', broken=self.state.broken))
 
     def _restart(self) -> None:
         with self._restarting:
-            self._is_restart_due = False  # what changes from here on is for the next
-            app = self._start()
-            message = next((message for message in app.channel if 'ready' in message), None)
-            if message is None:
-                self._say(f'The new app process {app.wait()} while it started. The one before goes on.')
-            elif not self.broken.issuperset(message['broken']):
-                self._say('The app process before goes on, since the new one is broken.')
-                app.leave()
-            else:
-                with self._has_answer:  # so that none is kept in place of the one before when that dies just now
-                    before = self._app
-                    self._keep(app)
-                    self._receive(message)
-                before.leave()
+            with self._ordering:
+                order, self._due = self._due, None  # what changes from here on is for the next
+            if order and not self._is_leaving:
+                self._try(order)
 
-    def _start(self) -> App:
-        return App(self._product, self._listener, self._write, self._lender is not None)
+    def _try(self, order: Order) -> None:
+        app = self._fresh(order)
+        message = self._ready(app)
+        while message is not None and set(message['broken']) <= order.broken:
+            if self._hand_over(app, message):
+                self.state.learned.update(order.learned)
+                self._say_restarted(order)
+                break
+            message = self._catch_up(app)
+        else:
+            self._candidate = None
+            self._go_on(order, app, message)
+        self._apps.prepare(lambda: self.state.packages)
+        for wanted in self._wanted:
+            self._receive(wanted)
+
+    def _fresh(self, order: Order) -> App:
+        if order.is_outside:
+            self._apps.discard_standby()
+        with self._changing:
+            self._missed.clear()
+            self._wanted = []
+            app = self._candidate = self._apps.fresh({**self.state.learned, **order.learned})
+        _after(ENDLESS, self._give_up_endless)
+        _after(LONGEST_START, lambda: self._give_up(app))
+        return app
+
+    def _ready(self, app: App) -> dict[str, Any] | None:
+        """What an app says when it is ready to serve, None if it dies before that."""
+        for message in app.channel:
+            if 'ready' in message:
+                return message
+            self._wanted += [message] if 'restart' in message else []
+        return None
+
+    def _catch_up(self, app: App) -> dict[str, Any] | None:
+        with self._changing:
+            missed = list(self._missed)
+            self._missed.clear()
+        app.channel.send(catch_up=missed)
+        return self._ready(app)
+
+    def _go_on(self, order: Order, app: App, message: dict[str, Any] | None) -> None:
+        """With the app before, unless it is its fault: it holds what the fresh one needs, so it has to end first."""
+        if message is None:
+            self._note_death(app)
+        elif self.state.holds and set(message['broken']) - order.broken <= set(message['clashes']):
+            app.kill()
+            self._end_first()
+            self._say_restarted(order)
+        else:
+            app.kill()
+            self._app.channel.send(judged=message['reports'])
+            if not order.is_quiet:
+                self._say('The app process before goes on, since the new one is broken.')
+
+    def _note_death(self, app: App) -> None:
+        how = app.wait()
+        if self._due or self._is_leaving:  # it took too long, and another one is about to be tried
+            return
+        if monotonic() - app.begun > LONGEST_START:
+            how = f'was not ready after {LONGEST_START:g} s'
+        self._say(f'The new app process {how} while it started. The one before goes on.')
+        self._app.channel.send(judged={})
+
+    def _hand_over(self, app: App, message: dict[str, Any]) -> bool:
+        """The app before stops accepting before the fresh one begins: nobody sees new code, and old code after that.
+
+        Returns False if something was saved meanwhile.
+        """
+        with self._changing:
+            if self._missed:
+                return False
+            before = self._app
+            before.channel.send(leave=LAST_CALLS)
+            before.stopped.wait(STOP_TIMEOUT)
+            self._candidate = None
+            self._keep(app)
+            self._receive(message)
+        self._apps.retire(before)
+        return True
+
+    def _end_first(self) -> None:
+        """Meanwhile calls wait in the queue of the listening socket."""
+        before = self._retired = self._app
+        before.channel.send(leave=LAST_CALLS)
+        before.wait()
+        with self._changing:
+            self.state.begin()
+            self._keep(self._apps.fresh(self.state.learned))
+        self.state.settled.wait()
+
+    def _say_restarted(self, order: Order) -> None:
+        milliseconds = (monotonic() - order.asked) * 1000
+        why = f': {order.why}' if order.is_quiet else ''
+        self._say(f'Restarted in {milliseconds:.0f} ms{why}')
+
+    def _give_up_endless(self) -> None:
+        """A fresh process that does not get ready gives way to one that begins with what was saved since."""
+        candidate = self._candidate
+        if candidate and self._missed and monotonic() - candidate.begun > ENDLESS and not self._due:
+            why = 'its imports did not end before the next save'
+            self.restart(Order(why, is_quiet=True, broken=self.state.broken))
+            threading.Thread(target=self._give_up, args=(candidate,), name='give up', daemon=True).start()
+
+    def _give_up(self, app: App) -> None:
+        if app is self._candidate:
+            app.kill()
+
+    # The app that serves
 
     def _keep(self, app: App) -> None:
-        with self._has_answer:
+        with self._changing:
             self._app = app
-            self._has_answer.notify_all()
+            self.state.succeed()
         threading.Thread(target=self._follow, args=(app,), name='follow', daemon=True).start()
 
     def _follow(self, app: App) -> None:
         for message in app.channel:
             if 'tty' in message:
                 self._lend_to(app, message['tty'])
+            elif 'stopped' in message:
+                app.stopped.set()
             elif app is self._app:
                 self._receive(message)
+        app.stopped.set()
         self._lend_to(app, 'release')
         if self._serves(app):
             self._replace(app)
@@ -160,64 +282,56 @@ class Supervisor:
         if 'pong' in message:
             self._answered.set()
         if 'served' in message:
-            self.served = message['served']
+            self.state.served = message['served']
         if 'answer' in message:
-            with self._has_answer:
-                self._answers[message['answer']] = message['text'], message['failed']
-                self._has_answer.notify_all()
+            self.state.note_answer(message)
         if 'restart' in message:
-            self.restart(message['restart'])
+            self.restart(self._order(message))
         if 'ready' in message:
-            self.routes = Routes(message['ready'])
-            self.files = frozenset(message['files'])
-            self.broken = frozenset(message['broken'])
-            if self.ready.is_set():
-                self.last_reload = strftime('reloaded %H:%M:%S')
-                self.on_reload()
-            self._app.channel.send(serve=1)
-            self.is_waiting = False
-            self.ready.set()
-            self.settled.set()
+            self._note_ready(message)
+
+    def _order(self, message: dict[str, Any]) -> Order:
+        broken = self.state.broken.difference(message['doubt'])
+        return Order(message['restart'], message['quiet'], message['outside'], message['learned'], broken)
+
+    def _note_ready(self, message: dict[str, Any]) -> None:
+        if self.state.note_ready(message):
+            self.on_reload()
+        else:
+            self._apps.prepare(lambda: self.state.packages)
+        self._app.channel.send(serve=1)
 
     def _serves(self, app: App) -> bool:
         """Whether no other has taken its place, and one is needed."""
-        return app is self._app and not self._leaving
+        return app is self._app and app is not self._retired and not self._is_leaving
 
     def _replace(self, app: App) -> None:
         """An app that never was ready would only die again: that waits for a change."""
         how = app.wait()
-        if self.ready.is_set():
+        if self.state.ready.is_set():
             self._say(f'The app process {how}. Starting it again.')
         else:
             self._say(f'The app process {how} while it started. It is started again when a file is saved.')
-            self._wait_for_change()
+            self.state.wait_for_save(self._saved)
         if self._serves(app):
-            self._take_place_of(app, self._start())
-
-    def _wait_for_change(self) -> None:
-        self._changed.clear()
-        self.is_waiting = True
-        self.settled.set()
-        self._changed.wait()
-        self.is_waiting = False
+            self._take_place_of(app, self._apps.first())
 
     def _take_place_of(self, dead: App, app: App) -> None:
         """Unless a restart has put another there meanwhile."""
-        with self._has_answer:
+        with self._changing:
             is_needed = self._serves(dead)
             if is_needed:
-                self.ready.clear()
-                self.settled.clear()
+                self.state.begin()
                 self._keep(app)
         if not is_needed:
             app.leave()
 
     def _interrupt(self, app: App) -> None:
         try:
-            if self._answers_within(app, PROMPTLY if self.ready.is_set() else START_TIMEOUT):
+            if self._answers_within(app, PROMPTLY if self.state.ready.is_set() else START_TIMEOUT):
                 return
             app.signal(signal.SIGUSR1)
-            if not self._answers_within(app, ANSWER_TIMEOUT) and app is self._app and self.ready.is_set():
+            if not self._answers_within(app, ANSWER_TIMEOUT) and app is self._app and self.state.ready.is_set():
                 self._say(f'The app process did not answer for {ANSWER_TIMEOUT:g} s.')
                 app.signal(signal.SIGKILL)
         finally:
@@ -227,3 +341,9 @@ class Supervisor:
         self._answered.clear()
         app.channel.send(ping=1)
         return self._answered.wait(seconds)
+
+
+def _after(seconds: float, do: Callable[[], object]) -> None:
+    timer = threading.Timer(seconds, do)
+    timer.daemon = True
+    timer.start()

@@ -26,7 +26,10 @@ class File:
         return self.digest == EMPTY
 
 
-Tree = Mapping[str, File]  # 'shop.api.v0.echo' -> File
+Files = Mapping[str, File]  # 'shop.api.v0.echo' -> File
+
+
+Found = tuple[str, str, os.stat_result | None]  # module, path, stat; None for a folder
 
 
 def digest_of(source: bytes) -> str:
@@ -36,7 +39,7 @@ def digest_of(source: bytes) -> str:
 EMPTY = digest_of(b'')
 
 
-def scan(folder: Path, name: str, previous: Tree) -> dict[str, File]:
+def scan(folder: Path, name: str, previous: Files) -> dict[str, File]:
     """Every module below the package `name` in `folder`. Reads only files whose stat is not as in `previous`."""
     found: dict[str, File] = {}
     for module, path, status in _walk(str(folder), name, frozenset()):
@@ -47,7 +50,7 @@ def scan(folder: Path, name: str, previous: Tree) -> dict[str, File]:
     return found
 
 
-def _walk(folder: str, package: str, outer: frozenset[tuple[int, int]]) -> Iterator[tuple[str, str, os.stat_result | None]]:
+def _walk(folder: str, package: str, outer: frozenset[tuple[int, int]]) -> Iterator[Found]:
     """Module name, path, and stat of each file, None for a folder; packages after the modules of the same name.
 
     A link that leads back up is not followed, and a virtual environment that is below the product is none of its code.

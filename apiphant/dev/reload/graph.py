@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 def imports_of(tree: ast.AST, module: str, is_package: bool, within: str) -> frozenset[str]:
@@ -18,10 +18,28 @@ def imports_of(tree: ast.AST, module: str, is_package: bool, within: str) -> fro
 
 def patches_of(tree: ast.Module, within: str) -> frozenset[str]:
     """Attributes of modules outside the package `within` that a module sets when it is imported: 'json.dumps'."""
-    imports = [node for node in tree.body if isinstance(node, ast.Import)]
-    outside = {alias.asname or alias.name: alias.name for node in imports for alias in node.names if alias.name.partition('.')[0] != within}
-    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Attribute)]
-    return frozenset(f'{outside[base]}.{target.attr}' for target in targets if (base := ast.unparse(target.value)) in outside)
+    outside = dict(_imported_outside(tree, within))
+    found = set()
+    for target in _assigned_attributes(tree):
+        base = ast.unparse(target.value)
+        if base in outside:
+            found.add(f'{outside[base]}.{target.attr}')
+    return frozenset(found)
+
+
+def _imported_outside(tree: ast.Module, within: str) -> Iterator[tuple[str, str]]:
+    """The names under which a module imports others, and which."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition('.')[0] != within:
+                    yield alias.asname or alias.name, alias.name
+
+
+def _assigned_attributes(tree: ast.Module) -> Iterator[ast.Attribute]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            yield from (target for target in node.targets if isinstance(target, ast.Attribute))
 
 
 def _names(node: ast.AST, package: str) -> Iterator[str]:
@@ -61,3 +79,15 @@ def importers(names: Iterable[str], imports: Mapping[str, Iterable[str]]) -> set
             found.add(name)
             pending += importing.get(name, ())
     return found
+
+
+def imported_by(name: str, imports: Callable[[str], Iterable[str]]) -> set[str]:
+    """What a module imports, directly or through others, but itself."""
+    found: set[str] = set()
+    pending = [name]
+    while pending:
+        for imported in imports(pending.pop()):
+            if imported not in found:
+                found.add(imported)
+                pending.append(imported)
+    return found - {name}

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib.abc import Loader as LoaderBase
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -18,43 +17,49 @@ from importlib.util import decode_source, spec_from_file_location
 from types import CodeType, ModuleType
 from typing import Any
 
-from ...logs import format_error
 from ...modules import is_a
-from .attempts import Attempt, Parsed
+from .attempts import Attempts, Parsed
+from .decision import Change
 from .files import digest_of
-from .graph import imports_of, patches_of
-from .side_effects import Doings, observed
+from .graph import importers, imports_of, patches_of
+from .registries import Registries
+from .side_effects import SideEffects, note_change, note_import, observed
 
 
 class Finder(MetaPathFinder):
     """Finds modules of the package `name` in `folder`."""
 
-    def __init__(self, name: str, folder: str, discard: Callable[[ModuleType], None]) -> None:
+    def __init__(self, name: str, folder: str, attempts: Attempts, discard: Callable[[ModuleType], None]) -> None:
         self.name = name
         self.folder = folder
+        self.attempts = attempts
+        self.registries = Registries(name)
+        self.is_serving = False
         self.discard = discard  # told of a module whose import failed
-        self.attempts: dict[str, Attempt] = {}
-        self.executed: list[str] = []
-        self._failed: dict[str, BaseException] | None = None
         self._kept: Mapping[str, Any] = {}
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, path: Sequence[str] | None,
+                  target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != self.name and not fullname.startswith(self.name + '.'):
             return None
-        if self._failed and fullname in self._failed:
-            raise self._failed[fullname]
+        note_import(fullname)
+        if failure := self.attempts.failure(fullname):
+            raise failure
         if fullname in self._kept:
             return ModuleSpec(fullname, Keeper(fullname, self._kept[fullname]))
-        folders = [os.path.dirname(self.folder)] if path is None else [folder for folder in path if is_a(folder, str)]
-        return next(filter(None, (self._spec(fullname, folder) for folder in folders)), None)
+        folders: Sequence[str] = [os.path.dirname(self.folder)] if path is None else path
+        specs = (self._spec(fullname, folder) for folder in folders if is_a(folder, str))
+        return next(filter(None, specs), None)
 
     def _spec(self, name: str, folder: str) -> ModuleSpec | None:
         base = os.path.join(folder, name.rpartition('.')[2])
         package = os.path.join(base, '__init__.py')
+        module = base + '.py'
         if os.path.isfile(package):
-            return spec_from_file_location(name, package, loader=Loader(name, package, self), submodule_search_locations=[base])
-        if os.path.isfile(base + '.py'):
-            return spec_from_file_location(name, base + '.py', loader=Loader(name, base + '.py', self))
+            loader = Loader(name, package, self)
+            return spec_from_file_location(name, package, loader=loader, submodule_search_locations=[base])
+        if os.path.isfile(module):
+            return spec_from_file_location(name, module, loader=Loader(name, module, self))
         if os.path.isdir(base):
             spec = ModuleSpec(name, None, is_package=True)
             spec.submodule_search_locations = [base]
@@ -63,31 +68,16 @@ class Finder(MetaPathFinder):
 
     @contextmanager
     def staging(self, kept: Mapping[str, Any]) -> Iterator[None]:
-        """Meanwhile a module that failed to import fails again with the same error, without being executed for each importer.
+        """Meanwhile a module that failed to import fails again with the same error, and is not executed again.
 
         Modules in `kept` are found as they are, once the packages that they are in have been imported anew.
         """
-        self._failed, self._kept = {}, kept
+        self._kept = kept
         try:
-            yield
+            with self.attempts.staging():
+                yield
         finally:
-            self._failed, self._kept = None, {}
-
-    def fail(self, name: str, error: BaseException) -> None:
-        """Note that an import failed, with a report the first time that this error is seen."""
-        causes = frozenset(other for other, attempt in self.attempts.items() if attempt.error is error)
-        attempt = self.attempts.get(name, Attempt(''))
-        if self._failed is not None:
-            self._failed[name] = error
-        self.attempts[name] = replace(attempt, imports=attempt.imports | causes, error=error, report='' if causes else format_error(error))
-
-    def note(self, name: str, doings: Doings) -> None:
-        """Note what came of executing a module, besides what it defines."""
-        attempt = self.attempts[name]
-        imports = {imported for imported in doings.imports if imported.startswith(self.name + '.')}
-        self.attempts[name] = replace(attempt, imports=attempt.imports | imports, reads=doings.reads, left=frozenset(doings.left),
-                                      grown=frozenset(doings.grown), held=doings.held)
-        self.executed.append(name)
+            self._kept = {}
 
 
 class Loader(SourceFileLoader):
@@ -99,35 +89,49 @@ class Loader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         source = self.get_data(self.path)
-        before, digest = self._finder.attempts.get(fullname), digest_of(source)
-        known = before.parsed if before and before.digest == digest else None
-        self._finder.attempts[fullname] = Attempt(digest, before.imports if before else frozenset())  # the best guess while it has no syntax
+        attempts = self._finder.attempts
+        known = attempts.begin(fullname, digest_of(source))
         parsed = known or self._parse(fullname, source)
-        self._finder.attempts[fullname] = Attempt(digest, parsed.imports, parsed)
+        attempts.parsed(fullname, parsed)
         return parsed.code.replace()  # a copy, since by their code generations are told apart
 
     def _parse(self, name: str, source: bytes) -> Parsed:
         tree: Any = compile(source, self.path, 'exec', ast.PyCF_ONLY_AST, dont_inherit=True)
         imports = imports_of(tree, name, self.is_package(name), self._finder.name)
-        self._finder.attempts[name] = replace(self._finder.attempts[name], imports=imports)
+        self._finder.attempts.imports_are(name, imports)
         code: CodeType = compile(tree, self.path, 'exec', dont_inherit=True)
         _remember_lines(self.path, source)
         return Parsed(code, imports, patches_of(tree, self._finder.name))
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
-        doings = Doings()
+        effects = SideEffects()
+        attempts, registries = self._finder.attempts, self._finder.registries
         try:
-            with observed(doings):
+            with observed(effects):
                 code = self.get_code(name)
-                with doings.growth(self._finder.attempts[name].imports):
-                    exec(code, vars(module))
+                if self._finder.is_serving:
+                    registries.changes(attempts.imported_by(name))  # what calls have changed is not this import's
+                path = list(sys.path)
+                exec(code, vars(module))
+                if path != sys.path:
+                    effects.lasting.add('changes sys.path')
+                    note_change()
         except BaseException as error:
-            self._finder.fail(name, error)
+            attempts.fail(name, error)
             self._finder.discard(module)
             raise
         finally:
-            self._finder.note(name, doings)
+            attempts.note(name, effects, self._changes(name))
+            registries.look_at(name)
+
+
+    def _changes(self, name: str) -> frozenset[Change]:
+        """In what it imports, and in what else imports that: who registers may change what had registered before."""
+        attempts, registries = self._finder.attempts, self._finder.registries
+        changes = registries.changes(attempts.imported_by(name))
+        others = importers((change.module for change in changes), attempts.imports) if changes else set()
+        return changes | registries.changes(others - {name})
 
 
 class Keeper(LoaderBase):

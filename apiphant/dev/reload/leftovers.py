@@ -18,15 +18,22 @@ def generations_at_work(folder: str) -> Counter[tuple[str, str]]:
     Each import of a module compiles it, so their code tells generations apart. Takes some milliseconds.
     """
     running = (greenlet for greenlet in gc.get_objects() if is_a(greenlet, Greenlet) and not greenlet.dead)
-    origins = {id(origin[0]): (origin[0].co_filename, origin[1]) for greenlet in running if (origin := _origin(greenlet, folder))}
+    origins = {}
+    for greenlet in running:
+        if origin := _origin(greenlet, folder):
+            code, kind = origin
+            origins[id(code)] = code.co_filename, kind
     return Counter(origins.values())
 
 
 def _origin(greenlet: Any, folder: str) -> tuple[CodeType, str] | None:
     """The code of the module whose import made it."""
     codes = list(_codes(greenlet.spawning_stack))
-    kind = 'thread' if any(code.co_filename.endswith('/threading.py') for code in codes) else 'greenlet'
-    return next(((code, kind) for code in codes if code.co_name == '<module>' and code.co_filename.startswith(folder)), None)
+    is_thread = any(code.co_filename.endswith('/threading.py') for code in codes)
+    for code in codes:
+        if code.co_name == '<module>' and code.co_filename.startswith(folder):
+            return code, 'thread' if is_thread else 'greenlet'
+    return None
 
 
 def _codes(frame: Any) -> Iterator[CodeType]:

@@ -1,4 +1,7 @@
-"""What a change concerns, and which modules to go on with. Pure: names, modules and attempts in, names and modules out."""
+"""What a change concerns, and which modules to go on with.
+
+Pure: names, modules and attempts in, names and modules out.
+"""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Set
@@ -11,7 +14,8 @@ Module = TypeVar('Module')
 
 def stale(attempts: Mapping[str, Any], digests: Mapping[str, str]) -> set[str]:
     """Files that a module read when it was imported, and that are not what they were. `digests` is by path."""
-    return {path for attempt in attempts.values() for path, digest in attempt.reads.items() if digests.get(path, '') != digest}
+    reads = (read for attempt in attempts.values() for read in attempt.reads.items())
+    return {path for path, digest in reads if digests.get(path, '') != digest}
 
 
 def readers(paths: Collection[str], attempts: Mapping[str, Any]) -> set[str]:
@@ -20,7 +24,10 @@ def readers(paths: Collection[str], attempts: Mapping[str, Any]) -> set[str]:
 
 
 def dirty(changed: Set[str], fresh: Set[str], imports: Mapping[str, Collection[str]]) -> set[str]:
-    """What to import anew: the changed and what imports them; but not what is fresh, unless it imports a change that is not."""
+    """What to import anew: the changed and what imports them.
+
+    But not what is fresh, unless it imports a change that is not.
+    """
     return importers(changed - fresh, imports) | (importers(changed, imports) - fresh)
 
 

@@ -2,18 +2,19 @@
 
 Look: the tree on disk, and other files that modules read, against what was last attempted; an event only says "look".
 Stage: each module that changed, and each that imports one of them, is imported once into a new module.
-Swap: a broken module, and what cannot do without it, stays as it was, all others become live, and the routes with them.
-A request that is running keeps the code that it began with; what was replaced is unloaded when the last of them has ended.
+Swap: a broken module, and what cannot do without it, stays as it was. All others become live, their routes with them.
+A request that is running keeps the code that it began with. What was replaced is unloaded when they have ended.
 """
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 import time
-from collections.abc import Callable, Collection, Hashable, Iterable, Set
-from dataclasses import replace
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Set
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from gevent.lock import RLock
@@ -23,73 +24,114 @@ from ...api.actions import Action
 from ...api.application import Application
 from ...api.product import Product
 from ...api.routing import Target
-from ...modules import names_of
-from ...reload import UNLOADERS
+from ...modules import is_a, names_of
 from ...validation import ApiError
-from . import plan
-from .attempts import Attempt
-from .changes import SETTLING, _is_being_written, _paths
-from .files import File, Tree, look_at, scan
+from . import plan, side_effects
+from .attempts import Attempt, Attempts
+from .changes import Changes
+from .decision import Change, Decision, decide, is_certain, is_in_use
 from .graph import importers
 from .importing import Finder
 from .leftovers import generations_at_work
+from .patience import Endless, Patience, tell_after
 from .report import Reporter
-from .stage import Stage, modules
+from .stage import Modules, Stage, modules
+from .survivors import LIBRARY, Watched, holders, watched
 from .unload import Unloader
 
 TURN = 0.012  # seconds of importing after which others get their turn
 BREATH = 0.001  # seconds: less than a timer does not let the loop look for what has arrived
 LATER = 0.5  # seconds until greenlets of replaced modules should have ended
+WANTED = 'says RESTART = True'
+LONGEST = 2.0  # seconds for which an import that is done again may hold calls, or other saves
+MARGIN = 3  # times what all imports took at the start, if that is longer
+UNSAID = 5.0  # seconds for which a start may take without a word
+WORDS = 120  # characters of an error's
+
+
+class Restart(Protocol):
+    """Asks for a fresh process. What was learned counts if that takes over."""
+
+    def __call__(self, why: str, learned: Mapping[str, str], *, in_doubt: Collection[str] = (),
+                 is_quiet: bool) -> object: ...
 
 
 class Reloader:
     """Keeps the routes of `app` those of the product on disk.
 
-    `look_again(seconds)` is asked to call `look` then; `restart(file)` for a process of its own where a module wants that;
-    `running()` what is being answered.
+    `look_again(seconds)` is asked to call `look` then, `restart(why, learned, is_quiet)` for a fresh process;
+    `running()` gives what is being answered.
     """
 
-    def __init__(self, product: Product, app: Application, look_again: Callable[[float], Any], restart: Callable[[str], Any],
-                 running: Callable[[], Collection[Hashable]]) -> None:
+    def __init__(self, product: Product, app: Application, look_again: Callable[[float], Any],
+                 restart: Restart, running: Callable[[], Collection[Hashable]]) -> None:
         self.product = product
         self._app = app
-        self._look_again = look_again
         self._restart = restart
-        self._unloader = Unloader(running)
-        self._finder = Finder(product.name, str(product.path), self._discard)
-        self._reporter = Reporter(product.name, product.path)
-        self._tree: Tree = {}
-        self._data: dict[str, File] = {}  # other files that modules read when they were imported, by path
-        self._known: dict[str, str] = {}  # paths of the tree, as far as they are believed
-        self._seen: dict[str, float] = {}  # since when a change waits to be believed
+        self._unloader = Unloader(running, self._settle)
+        self._attempts = Attempts(product.name)
+        self._changes = Changes(product, self._attempts, look_again)
+        self._finder = Finder(product.name, str(product.path), self._attempts, self._discard)
+        self._reporter = Reporter(product.name, product.path, lambda: self._changes.tree)
         self._asked: dict[str, str] = {}  # digests of modules for which a restart was asked for
-        self._targets: list[Target] = []
+        self._learned: Mapping[str, str] = {}  # why modules need a fresh process
+        self.patience = Patience()
+        self._longest = math.inf  # seconds that an import may take; no limit at first
         self._lock = RLock()
-        self._resumed = 0.0
         self._checking: Any = None
 
-    def start(self) -> None:
+    def start(self, learned: Mapping[str, str]) -> None:
         """Import everything for the first time."""
         sys.meta_path.insert(0, self._finder)
+        side_effects.tell(str(self.product.path), self._attempts)
+        self._learned = learned
+        began = time.monotonic()
+        tell_after(UNSAID, lambda: self._longest < math.inf, self._what_is_imported)
         with self._lock:
-            self._scan()
-            self._known = _paths(self._tree)
-            self._reload(set(), self._roots())
+            self._changes.scan()
+            self._changes.believe_all()
+            self._import_anew(set(), self._changes.roots)
+            self._attempts.take_executed()
+            self._finder.is_serving = True
+            self._longest = max(LONGEST, (time.monotonic() - began) * MARGIN)
+            self._say()
+
+    def _what_is_imported(self) -> str:
+        return f'{self._reporter.show(self._attempts.latest)} is still being imported after {UNSAID:g} s'
+
+    def say_errors(self) -> None:
+        """What is broken, from now on at each reload."""
+        self._reporter.is_silent = False
+        self._reporter.say_errors(self._attempts, self._live())
 
     def look(self, saved: Collection[str] = ()) -> bool:
-        """Reload if something is not as it was. `saved` are paths known to be written whole. Returns whether something was reloaded."""
+        """Reload if something is not as it was. `saved` are paths known to be written whole.
+
+        Returns whether something was reloaded.
+        """
         with self._lock:
             started = time.perf_counter()
-            self._scan()
-            changed = self._changed(frozenset(saved))
-            names = self._swappable({name for name in changed if name not in self._data} | plan.readers(changed, self._finder.attempts))
-            if not names:
+            self._changes.scan()
+            changed = self._changes.find(frozenset(saved))
+            files = self._changes.files_of(changed)
+            names = self._new(changed - files | plan.readers(changed, self._attempts))
+            decision = self._decide(names)
+            if not names or not decision.is_swap:
+                self._ask(names, decision)
                 return False
-            swapped = self._reload(names, names & self._roots())
+            swapped = self._reload(names, decision.dirty)
             if swapped:
-                shown = {name for name in changed if name in self._data or name in swapped}
-                self._reporter.say_reloaded(shown, swapped - shown, len(swapped), (time.perf_counter() - started) * 1000)
+                shown = files | changed & swapped
+                seconds = time.perf_counter() - started
+                self._reporter.say_reloaded(shown, swapped - shown, len(swapped), seconds * 1000)
             return True
+
+    def judged(self, reports: Mapping[str, str]) -> None:
+        """A fresh process did not take over, since these are broken there."""
+        with self._lock:
+            self._attempts.judge(reports)
+            self._reporter.say_elsewhere(reports, self._attempts)
+            self.say_errors()
 
     @property
     def routes(self) -> list[str]:
@@ -99,138 +141,177 @@ class Reloader:
     @property
     def broken(self) -> list[str]:
         """Modules that could not be imported."""
-        return sorted(name for name, attempt in self._finder.attempts.items() if attempt.error is not None)
+        return sorted(self._attempts.broken)
+
+    @property
+    def reports(self) -> dict[str, str]:
+        """What is wrong with those, by name."""
+        return {name: self._attempts[name].report for name in self.broken}
+
+    @property
+    def clashes(self) -> list[str]:
+        """Those that failed since something is in use, perhaps by another process."""
+        return [name for name in self.broken if is_in_use(self._attempts[name].error)]
+
+    @property
+    def holds(self) -> bool:
+        """Whether a module holds a port or a lock since its import."""
+        return any(attempt.holds for attempt in self._attempts.values())
 
     @property
     def data(self) -> list[str]:
         """Paths of other files that modules read when they were imported."""
-        return sorted(self._data)
+        return self._changes.data
 
-    def _roots(self) -> set[str]:
-        """What is imported though nothing imports it."""
-        return {target.module for target in self._targets} | {f'{self.product.name}.api.background'} & self._tree.keys()
+    # Swap, or a fresh process
 
-    def _scan(self) -> None:
-        importlib.invalidate_caches()
-        before, self._tree = self._tree, scan(self.product.path, self.product.name, self._tree)
-        self._reporter.tree = self._tree
-        if _paths(before) != _paths(self._tree) or self._seen.keys() - self._known:
-            self._scan_targets()
-        paths = {path for attempt in self._finder.attempts.values() for path in attempt.reads}
-        self._data = {path: look_at(path, self._data.get(path)) for path in paths}
+    def _new(self, changed: set[str]) -> set[str]:
+        """Less those for which a fresh process was asked for already: if it fails, they wait for their next change."""
+        return {name for name in changed if self._asked.get(name) != self._changes.digest(name)}
 
-    def _scan_targets(self) -> None:
-        waiting = [target for target in self._targets if target.module not in self._tree]
-        self._targets = routing.scan(self.product)[0]
-        listed = {target.module for target in self._targets}
-        self._targets += [target for target in waiting if target.module not in listed]
+    def _decide(self, names: set[str]) -> Decision:
+        marked = {name: WANTED for name in self._attempts if _wants_restart(name)}
+        dirty = plan.dirty(names, self._changes.fresh(names), self._settled_imports(names))
+        dirty |= names & self._changes.roots
+        return decide(dirty, self._attempts.imports, self._attempts.effects, {**self._learned, **marked})
 
-    # What changed
+    def _ask(self, names: set[str], decision: Decision) -> None:
+        """For a fresh process. It is asked for once."""
+        if not names:
+            return
+        self._asked.update({name: self._changes.digest(name) for name in names})
+        files = ', '.join(sorted(map(self._reporter.show, names)))
+        if decision.reason == WANTED:
+            self._restart(f'{files} changed', {}, is_quiet=False)
+        else:
+            self._restart(f'{self._reporter.show(decision.module)} {decision.reason}', {}, is_quiet=True)
 
-    def _changed(self, saved: frozenset[str]) -> set[str]:
-        """Names and paths that differ from what was last attempted, less those that have to settle first."""
-        attempts = self._finder.attempts
-        changed = {name for name, attempt in attempts.items() if name in self._tree and self._tree[name].digest != attempt.digest}
-        changed |= {name for name, attempt in attempts.items()
-                    if attempt.error is not None and name in self._tree and self._tree[name].path in saved}
-        changed |= {name for name, _ in self._known.items() ^ _paths(self._tree).items()}
-        changed |= plan.stale(attempts, {path: file.digest for path, file in self._data.items()})
-        now = time.monotonic()
-        waiting = {name for name in changed if not self._is_settled(name, saved, now - self._seen.get(name, now))}
-        self._seen = {name: self._seen.get(name, now) for name in waiting}
-        if waiting:
-            self._look_again(SETTLING / 2)
-        return changed - waiting
+    def _doubt(self, dirty: Set[str]) -> None:
+        """Whether what failed is an error, a fresh process decides."""
+        failed = {name: self._attempts[name] for name in dirty & self._attempts.failed}
+        doubtful = {name for name, attempt in failed.items() if not self._is_certain(attempt)}
+        for name, attempt in failed.items():
+            if is_a(attempt.error, Endless) and attempt.report:
+                self._reporter.say_endless(name, self._longest)
+        if doubtful:
+            self._attempts.doubt(doubtful)
+            causes = sorted(name for name in doubtful if failed[name].report) or sorted(doubtful)
+            why = f'cannot be imported again ({_in_words(failed[causes[0]])})'
+            why_here = f'{self._reporter.show(causes[0])} {why}'
+            self._restart(why_here, dict.fromkeys(causes, why), in_doubt=sorted(doubtful), is_quiet=True)
 
-    def _is_settled(self, name: str, saved: frozenset[str], waited: float) -> bool:
-        file = self._tree.get(name) or self._data.get(name)
-        if waited >= SETTLING:
-            return True
-        if file is None or (file.is_empty and (name in self._known or name in self._data)):
-            return False
-        return file.path in saved or not _is_being_written(file)
+    def _is_certain(self, attempt: Attempt) -> bool:
+        return attempt.is_certain or is_certain(attempt.error, self._is_missing)
 
-    def _swappable(self, changed: set[str]) -> set[str]:
-        """Those that can be imported anew: none while one of them would take a module along that says RESTART = True.
+    def _is_missing(self, name: str) -> bool:
+        return name.startswith(f'{self.product.name}.') and name not in self._changes.tree
 
-        A restart is asked for once. If it fails, what asked for it waits for its next change, and other changes go on.
-        """
-        digests = {name: self._tree[name].digest if name in self._tree else '' for name in changed}
-        new = {name for name in changed if self._asked.get(name) != digests[name]}
-        if any(names_of(sys.modules.get(name)).get('RESTART') is True for name in importers(new, self._imports())):
-            self._restart(', '.join(sorted(map(self._reporter.show, new))))
-            self._asked.update({name: digests[name] for name in new})
-            return set()
-        return new
+    def _settle(self, left: list[Watched]) -> None:
+        """After the last call of what was replaced: whatever holds something of it, is not as after a fresh start."""
+        with self._lock:
+            held = holders(left, self.product.name)
+            for name, holder in held.items():
+                self._follow_up(name, holder)
+
+    def _follow_up(self, name: str, holder: str) -> None:
+        change = Change(holder, 'names')
+        if name not in self._attempts or name == holder:
+            return
+        if holder == LIBRARY or change in self._attempts[name].changes or holder not in self._attempts:
+            why = 'leaves code in a library' if holder == LIBRARY else f'leaves code in {holder}'
+            self._restart(f'{self._reporter.show(name)} {why}', {name: why}, is_quiet=True)
+            return
+        self._attempts.add_change(name, change)
+        decision = decide({holder}, self._attempts.imports, self._attempts.effects, self._learned)
+        if decision.is_swap:
+            started = time.perf_counter()
+            swapped = self._reload(set(), set(decision.dirty))
+            milliseconds = (time.perf_counter() - started) * 1000
+            self._reporter.say_reloaded({name}, swapped - {name}, len(swapped), milliseconds)
+        else:
+            self._restart(f'{self._reporter.show(name)} leaves code in {holder}', {}, is_quiet=True)
 
     # Stage and swap
 
-    def _reload(self, changed: set[str], added: set[str]) -> set[str]:
-        """Import anew what the change concerns. Returns the names that were swapped."""
-        dirty = plan.dirty(changed, self._fresh(changed), self._settled_imports(changed)) | added
-        wanted = sorted(name for name in dirty if name in self._tree and (name in added or name in self._finder.attempts or name in sys.modules))
-        for name in dirty:
-            if name not in self._tree or not self._tree[name].digest:
-                self._finder.attempts.pop(name, None)
-        kept = {name: module for name, module in modules(self.product.name).items() if name not in dirty and not dirty.isdisjoint(_packages_of(name))}
-        with Stage(self.product.name, dirty | kept.keys()) as stage, self._finder.staging(kept):
-            self._import_all(wanted)
-        broken = {name for name in dirty if (attempt := self._finder.attempts.get(name)) and attempt.error is not None}
-        view = plan.choose(stage.live, stage.staged, dirty, broken, self._imports())
-        stage.show(view)
-        self._known = {name: path for name, path in self._known.items() if name not in changed}
-        self._known |= {name: self._tree[name].path for name in changed & self._tree.keys()}
-        self._targets = [target for target in self._targets if target.module in self._known]
-        self._app.routes = self._routes()
-        swapped = {name for name in dirty if view.get(name) is not stage.live.get(name)}
-        self._say(swapped & stage.live.keys(), dirty)
-        self._unloader.unload([module for modules in (stage.live, stage.staged) for name, module in modules.items() if view.get(name) is not module])
+    def _reload(self, changed: set[str], dirty: Set[str]) -> set[str]:
+        """Import anew what a change concerns. Returns the names that were swapped."""
+        swapped = self._import_anew(changed, dirty)
+        self._doubt(dirty)
+        self._say()
+        for name in self._attempts.keys() & self._attempts.take_executed():
+            self._reporter.say_held(name, self._attempts[name].held)
         return swapped
 
-    def _fresh(self, changed: set[str]) -> set[str]:
-        """Those that something else imported already as they are now."""
-        attempts = self._finder.attempts
-        return {name for name in changed - self._known.keys() if name in attempts and name in self._tree
-                and attempts[name].digest == self._tree[name].digest and attempts[name].error is None}
+    def _import_anew(self, changed: set[str], dirty: Set[str]) -> set[str]:
+        wanted = [name for name in self._in_order(dirty) if name in self._changes.tree]
+        gone = [name for name in dirty if not self._changes.digest(name)]
+        self._attempts.forget(gone)
+        self._finder.registries.forget(gone)
+        stage = self._stage(dirty, wanted)
+        failed = dirty & self._attempts.failed
+        view = plan.choose(stage.live, stage.staged, dirty, failed, self._attempts.imports)
+        stage.show(view)
+        self._changes.believe(changed)
+        self._app.routes = self._routes()
+        swapped = {name for name in dirty if view.get(name) is not stage.live.get(name)}
+        replaced = {name: module for name, module in stage.live.items() if view.get(name) is not module}
+        self._unloader.unload([*replaced.values(), *_dropped(stage.staged, view)], watched(replaced))
+        return swapped
+
+    def _in_order(self, dirty: Set[str]) -> list[str]:
+        """As at a start: first what nothing imports, by name; the rest is imported by those, most of it."""
+        roots = self._changes.roots
+        known = {name for name in dirty if name in roots or name in self._attempts or name in sys.modules}
+        return sorted(known, key=lambda name: (name not in roots, name))
+
+    def _stage(self, dirty: Set[str], wanted: Iterable[str]) -> Stage:
+        kept = {name: module for name, module in modules(self.product.name).items()
+                if name not in dirty and not dirty.isdisjoint(_packages_of(name))}
+        with Stage(self.product.name, dirty | kept.keys()) as stage, self._finder.staging(kept):
+            self._import_all(wanted)
+        return stage
 
     def _settled_imports(self, changed: set[str]) -> dict[str, frozenset[str]]:
-        """Of all but those that wait to be believed: once they are, they are not as they were, whatever they hold then."""
-        imports = self._imports()
-        for name in importers(changed, imports) & self._seen.keys() & imports.keys():
-            self._finder.attempts[name] = replace(self._finder.attempts[name], digest='')
-        return {name: imported for name, imported in imports.items() if name not in self._seen}
-
-    def _imports(self) -> dict[str, frozenset[str]]:
-        return {name: attempt.imports for name, attempt in self._finder.attempts.items()}
+        """Of all but those that wait to be believed: once they are, they differ, whatever they hold then."""
+        imports, waiting = self._attempts.imports, self._changes.waiting
+        self._attempts.outdate(importers(changed, imports) & waiting & imports.keys())
+        return {name: imported for name, imported in imports.items() if name not in waiting}
 
     def _import_all(self, names: Iterable[str]) -> None:
-        self._resumed = time.perf_counter()
-        targets = {target.module for target in self._targets}
+        resumed = time.perf_counter()
+        targets = {target.module for target in self._changes.targets}
         for name in names:
             self._import(name, name in targets)
-            if time.perf_counter() - self._resumed > TURN:
+            if self._finder.is_serving and time.perf_counter() - resumed > TURN:
                 gevent.sleep(BREATH)
-                self._resumed = time.perf_counter()
+                resumed = time.perf_counter()
 
     def _import(self, name: str, is_target: bool) -> None:
-        """One unit of work: whatever a module raises, SystemExit and GreenletExit included, breaks only that module."""
+        """One unit of work: whatever a module raises, SystemExit and GreenletExit included, breaks only it."""
         try:
             if name not in sys.modules:  # else the import system would ask it for its spec
-                importlib.import_module(name)
-            if is_target:
-                actions.actions_of(sys.modules[name])
+                with self._limit():
+                    importlib.import_module(name)
         except BaseException as error:
-            attempts = self._finder.attempts
-            if name not in attempts:  # a package that it is in is broken
-                attempts[name] = Attempt(self._tree[name].digest, frozenset(_packages_of(name)))
-            if attempts[name].error is not error:
-                self._finder.fail(name, error)
+            self._attempts.fail_outside(name, error, self._changes.digest(name), _packages_of(name))
+        else:
+            if is_target:
+                self._check_actions(name)
+
+    def _limit(self) -> AbstractContextManager[None]:
+        return self.patience.limit(self._longest) if self._longest < math.inf else nullcontext()
+
+    def _check_actions(self, name: str) -> None:
+        try:
+            actions.actions_of(sys.modules[name])
+        except Exception as error:
+            self._attempts.fail(name, error, is_certain=True)
 
     def _discard(self, module: ModuleType) -> None:
-        self._unloader.unload([module])
+        self._unloader.unload([module], [])
 
     def _routes(self) -> dict[str, Action]:
-        return routing.routes_of((target, self._actions(target)) for target in self._targets)
+        return routing.routes_of((target, self._actions(target)) for target in self._changes.targets)
 
     def _actions(self, target: Target) -> dict[str, Action]:
         """Of one that cannot be imported or called, those that say so."""
@@ -238,45 +319,51 @@ class Reloader:
             if target.module in sys.modules:
                 return actions.actions_of(sys.modules[target.module])
         except Exception as error:
-            self._finder.fail(target.module, error)
+            self._attempts.fail(target.module, error)
         return dict.fromkeys(actions.ACTIONS, UNAVAILABLE)
 
     def _unavailable(self) -> set[str]:
         """Targets without a good generation, also where their module is there."""
         routes, action = self._app.routes, actions.ACTIONS[0]
-        return {target.module for target in self._targets if routes.get(routing.url(target, action)) is UNAVAILABLE}
+        urls = {target.module: routing.url(target, action) for target in self._changes.targets}
+        return {module for module, url in urls.items() if routes.get(url) is UNAVAILABLE}
+
+    def _live(self) -> Collection[str]:
+        return sys.modules.keys() - self._unavailable() if self._attempts.failed else ()
 
     # Words
 
-    def _say(self, again: Set[str], dirty: set[str]) -> None:
-        """`again` are modules of which there was one before."""
-        attempts, executed = self._finder.attempts, self._finder.executed
-        self._finder.executed = []
-        self._reporter.say_errors(attempts, sys.modules.keys() - self._unavailable() if self.broken else ())
-        for name in attempts.keys() & executed:
-            self._reporter.say_held(name, attempts[name].held)
-        for name in again & set(executed):
-            if not _has_unloader(name):
-                self._reporter.warn_left(name, _left_by(attempts[name], dirty))
+    def _say(self) -> None:
+        self._reporter.say_errors(self._attempts, self._live())
         if not self._checking:
             self._checking = gevent.spawn_later(LATER, self._check_greenlets)
 
     def _check_greenlets(self) -> None:
+        """What a module's import started, another import would start once more."""
         self._checking = None
-        names = {file.path: name for name, file in self._tree.items()}
+        names = {file.path: name for name, file in self._changes.tree.items()}
         for (path, kind), generations in generations_at_work(str(self.product.path)).items():
-            if path in names and generations > 1 and not _has_unloader(names[path]):
-                self._reporter.warn_left(names[path], [f'starts a {kind}'])
+            name = names.get(path, '')
+            if name in self._attempts:
+                self._note_at_work(name, f'starts a {kind}', generations)
+
+    def _note_at_work(self, name: str, what: str, generations: int) -> None:
+        self._attempts.add_left(name, what)
+        if generations > 1 and name in self._attempts.effects:
+            self._restart(f'{self._reporter.show(name)} {what}', {name: what}, is_quiet=True)
 
 
-def _has_unloader(name: str) -> bool:
-    return UNLOADERS in names_of(sys.modules.get(name))
+def _wants_restart(name: str) -> bool:
+    return names_of(sys.modules.get(name)).get('RESTART') is True
 
 
-def _left_by(attempt: Attempt, dirty: set[str]) -> Set[str]:
-    grown = {key for key in attempt.grown if key.rpartition('.')[0] not in dirty}
-    patches = attempt.parsed.patches if attempt.parsed else frozenset()
-    return attempt.left | {f'makes {key} longer' for key in grown} | {f'sets {key}' for key in patches}
+def _dropped(staged: Modules, view: Modules) -> list[Any]:
+    return [module for name, module in staged.items() if view.get(name) is not module]
+
+
+def _in_words(attempt: Attempt) -> str:
+    """The last line of its traceback."""
+    return (attempt.report.splitlines() or [type(attempt.error).__name__])[-1][:WORDS]
 
 
 def _packages_of(name: str) -> Iterable[str]:

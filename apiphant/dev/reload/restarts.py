@@ -1,4 +1,4 @@
-"""Files that no reload can follow: `.env`, extension modules, what is imported from outside the product. They take a new process."""
+"""Files that no reload can follow, but a new process: `.env`, extension modules, what is imported from elsewhere."""
 from __future__ import annotations
 
 import os
@@ -17,22 +17,29 @@ SOURCES = ('.py', '.pyc')
 
 SETTLING = 0.1  # seconds for which a file stays as it is when it is written whole
 
-Print = str | tuple[int, ...] | None  # what tells a file from what it was: a digest, or what stat says
+Fingerprint = str | tuple[int, ...] | None  # what tells a file from what it was: a digest, or what stat says
 
 
-class Fixed:
-    """Knows how these files were when the process began. `look_again(seconds)` is asked for when one is being written."""
+class RestartFiles:
+    """Knows how these files were when the process began.
+
+    `look_again(seconds)` is asked for when one is being written.
+    """
 
     def __init__(self, product: Product, look_again: Callable[[float], Any]) -> None:
         self._folder = product.path
         self._within = str(product.path) + os.sep
         self._look_again = look_again
-        self._known: dict[str, Print] = {}
-        self._last: dict[str, Print] = {}
+        self._known: dict[str, Fingerprint] = {}
+        self._last: dict[str, Fingerprint] = {}
 
     def changed(self) -> str:
-        """The first file that is not as it was and has come to rest, as a person would name it; '' for none. Each change is told once."""
-        now = {**{path: look_at(path).digest for path in self._environments()}, **{path: _stamp(path) for path in self._modules()}}
+        """The first file that is not as it was and has come to rest, as a person would name it; '' for none.
+
+        Each change is told once.
+        """
+        now: dict[str, Fingerprint] = {path: look_at(path).digest for path in self._environments()}
+        now |= {path: stamp(path) for path in self._modules()}
         known = self._known = {path: self._known.get(path, found) for path, found in now.items()}
         last, self._last = self._last, now
         changed = [path for path, found in now.items() if found != known[path]]
@@ -65,7 +72,8 @@ def _is_standard(path: str) -> bool:
     return path.startswith(STANDARD) and not any(part in path for part in PACKAGES)
 
 
-def _stamp(path: str) -> Print:
+def stamp(path: str) -> Fingerprint:
+    """What stat tells a file by, None if it is not there."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):  # a path that no file can have is one

@@ -40,7 +40,8 @@ class Stage:
         settrace(self._trace)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
         settrace(self._trace_before)
         self.staged = modules(self.name)
         self.show(self.live)

@@ -11,6 +11,7 @@ import gevent
 from ...background.tasks import forget
 from ...modules import names_of
 from ...reload import UNLOADERS
+from .survivors import Watched
 
 PERIOD = 0.05  # seconds between looks whether the requests have ended
 
@@ -18,25 +19,28 @@ log = logging.getLogger(__name__)
 
 
 class Unloader:
-    """`running()` is to give what is being answered at the moment."""
+    """`running()` is to give what is being answered, `ended(watched)` is told when the last of that ended."""
 
-    def __init__(self, running: Callable[[], Collection[Hashable]]) -> None:
+    def __init__(self, running: Callable[[], Collection[Hashable]], ended: Callable[[list[Watched]], Any]) -> None:
         self._running = running
+        self._ended = ended
 
-    def unload(self, modules: list[object]) -> None:
-        """Returns at once; the functions are called later, in the order opposite to that in which they were given."""
+    def unload(self, modules: list[object], watched: list[Watched]) -> None:
+        """Returns at once. The functions are called later, in the order opposite to that in which they were given."""
         forget(modules)
         functions = [function for module in modules for function in _unloaders(names_of(module).pop(UNLOADERS, None))]
         if modules:
-            gevent.spawn(self._finish, frozenset(self._running()), functions)
+            gevent.spawn(self._finish, frozenset(self._running()), functions, watched)
 
-    def _finish(self, requests: frozenset[Hashable], functions: list[Callable[[], Any]]) -> None:
-        while functions and not requests.isdisjoint(self._running()):
+    def _finish(self, requests: frozenset[Hashable], functions: list[Callable[[], Any]],
+                watched: list[Watched]) -> None:
+        while (functions or watched) and not requests.isdisjoint(self._running()):
             gevent.sleep(PERIOD)
-        for function in functions:
-            _call(function)
-        functions.clear()
+        while functions:
+            _call(functions.pop(0))
         gc.collect()  # a module and its functions refer to each other
+        if watched:
+            self._ended(watched)
 
 
 def _unloaders(given: Any) -> list[Callable[[], Any]]:

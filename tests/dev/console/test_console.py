@@ -425,7 +425,7 @@ def test_killed_console(start: Callable[..., Console]) -> None:
     console = start('sh', '-c', '"$@"; echo ended with $?; read line', 'sh')
     port = console.port
     (pid,) = children(console.pid)
-    app = wait_for(lambda: next(iter(children(pid)), 0), 'an app process')
+    app = wait_for(lambda: min(children(pid), default=0), 'an app process')
     console.call('read echo', '200 OK')
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not is_running(app) and is_free(port), 'the end of the app, and of listening')
@@ -435,7 +435,7 @@ def test_killed_console(start: Callable[..., Console]) -> None:
 def test_killed_console_while_spinning(start: Callable[..., Console]) -> None:
     console = start('sh', '-c', '"$@"; echo ended with $?; read line', 'sh')
     (pid,) = children(console.pid)
-    app = wait_for(lambda: next(iter(children(pid)), 0), 'an app process')
+    app = wait_for(lambda: min(children(pid), default=0), 'an app process')
     console.enter('delete work')
     console.wait_for_text('spinning')
     wait_for_busy(app)

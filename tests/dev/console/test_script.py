@@ -203,7 +203,7 @@ def test_app_that_cannot_start(shop: Path) -> None:
 def test_interrupt_of_script(shop: Path) -> None:
     with Program('-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0', '-c', 'read wait') as program:
         program.wait_for_line('waiting')
-        app = wait_for(lambda: next(iter(children(program.process.pid)), 0), 'the app')
+        app = wait_for(lambda: min(children(program.process.pid), default=0), 'the app')
         assert program.end(signal.SIGINT) == 130
         assert not is_running(app)
         assert 'Traceback' not in program.text
@@ -562,7 +562,7 @@ def test_breakpoint_of_environment(shop: Path) -> None:
 def test_end_by_signal(shop: Path, number: int) -> None:
     with dev(shop) as server:
         assert server.read('echo', n=1) == {'n': 1, 'server': 'shop'}
-        app = wait_for(lambda: next(iter(children(server.process.pid)), 0), 'the app')
+        app = wait_for(lambda: min(children(server.process.pid), default=0), 'the app')
         assert server.end(number) == 0
         assert is_free(server.port)
         assert not is_running(app)

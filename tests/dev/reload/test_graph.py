@@ -5,7 +5,7 @@ import ast
 
 import pytest
 
-from apiphant.dev.reload.graph import importers, imports_of, patches_of
+from apiphant.dev.reload.graph import imported_by, importers, imports_of, patches_of
 
 
 def names(source: str, module: str = 'shop.api.v0.echo', is_package: bool = False) -> set[str]:
@@ -136,3 +136,9 @@ def test_importers_keep_arguments():
 def test_long_chain():
     imports = {f'm{number + 1}': {f'm{number}'} for number in range(5000)}
     assert len(importers({'m0'}, imports)) == 5001
+
+
+def test_imported_by():
+    imports = {'a': ['b'], 'b': ['c', 'a'], 'd': ['e']}
+    assert imported_by('a', lambda name: imports.get(name, [])) == {'b', 'c'}
+    assert imported_by('x', lambda name: imports.get(name, [])) == set()

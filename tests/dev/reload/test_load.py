@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.cpu import is_quick
-from tests.kit.processes import memory_of, open_files
+from tests.kit.processes import children, memory_of, open_files
 from tests.kit.running import wait_for, write_tree
 from tests.kit.shop import Poller, Shop, handler, reads, shop_with
 
@@ -167,6 +167,7 @@ class LongRun:
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
+        wait_for(lambda: len(children(shop.server.process.pid)) == 2, 'the standby')
         self.pids = pids_of(shop)
         self.took: list[float] = []  # CPU time of both
         self._edit(20)

@@ -81,7 +81,8 @@ def test_restarts_one_after_the_other(shop, name):
             time.sleep(pause)
             path.write_text(f'A={name}{number}\n')
         shop.becomes(name, f'A={name}4\n')
-        shop.wait_for(lambda: children(shop.server.process.pid) == {shop.answer('pid')}, 'one app process')
+        shop.wait_for(lambda: shop.answer('pid') in children(shop.server.process.pid), 'it to serve')
+        shop.wait_for(lambda: len(children(shop.server.process.pid)) == 2, 'one app process, and its standby')
         poller.polls()
     assert poller.failures == []
 
