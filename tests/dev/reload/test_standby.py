@@ -93,7 +93,7 @@ def test_broken_in_the_fresh_process(shop: Shop) -> None:
         shop.fence()
         poller.polls()
     assert poller.failures == [] and set(poller.values) == {value}
-    assert shop.answer('pid') == pid
+    assert shop.answer('pid') == pid, shop.told(0)
     assert len(shop.logged('ValueError: half way', since)) == 1
     set_value(shop, 30)
 
@@ -124,7 +124,7 @@ def test_error_that_a_fresh_process_has_too(shop: Shop) -> None:
     shop.becomes('late', 3)
     shop.settle()
     assert len(shop.logged('^NameError', since)) == 1
-    assert shop.answer('pid') == pid
+    assert shop.answer('pid') == pid, shop.told(0)
 
 
 def test_port_that_the_process_before_holds(tmp_path: Path) -> None:
