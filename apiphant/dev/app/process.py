@@ -140,7 +140,7 @@ class AppProcess:
         self._told = packages
         self._channel.send(
             ready=reloader.routes, files=[*reloader.data, *self._restart_files.files], broken=reloader.broken,
-            reports=reloader.reports, clashes=reloader.clashes, holds=reloader.holds, **news)
+            dead=reloader.dead, reports=reloader.reports, clashes=reloader.clashes, holds=reloader.holds, **news)
 
     def _look_again(self, seconds: float) -> None:
         gevent.spawn_later(seconds, self._wake.set)
@@ -166,6 +166,10 @@ class AppProcess:
         if saved or monotonic() > self._rested:
             self._saved.update(saved)
             self._wake.set()
+
+    def _judge(self, reports: dict[str, str]) -> None:
+        self._reloader.judged(reports)
+        self._channel.send(broken=self._reloader.broken, dead=self._reloader.dead)
 
     def _catch_up(self, saved: list[str]) -> None:
         try:
@@ -232,7 +236,7 @@ MESSAGES: dict[str, Callable[[AppProcess, Any], object]] = {
     'begin': lambda app, how: app._begun.set(how),
     'serve': lambda app, _: app._wanted.set(),
     'leave': AppProcess._leave,
-    'judged': lambda app, reports: app._reloader.judged(reports),
+    'judged': lambda app, reports: gevent.spawn(app._judge, reports),
     'tty': lambda app, is_granted: app._terminal.granted(is_granted),
     'ping': lambda app, number: app._channel.send(pong=number),
     'look': AppProcess._note_look,

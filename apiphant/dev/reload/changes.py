@@ -100,6 +100,10 @@ class Changes:
         """Of a module's source, '' if there is none."""
         return self.tree[name].digest if name in self.tree else ''
 
+    def is_missing(self, name: str) -> bool:
+        """Whether this would be a module of the product, and is none."""
+        return name.startswith(f'{self._product.name}.') and name not in self.tree
+
     def files_of(self, names: Collection[str]) -> set[str]:
         """Those of the names that are paths of data."""
         return {name for name in names if name in self._data}

@@ -50,7 +50,7 @@ def restarted(shop: Shop, reason: str) -> Iterator[Poller]:
         shop.wait_for(lambda: not is_running(pid), 'the app before to leave')
         poller.polls()
     assert poller.failures == [], shop.told(since)
-    assert len(set(poller.values)) == 2 and poller.values[0] == pid != poller.values[-1], shop.told(since)
+    assert len(set(poller.values)) == 2 and poller.values[0] == pid != poller.values[-1], shop.told(0)
     assert len(shop.logged('Restarting: ', since)) == 1, shop.server.lines[since:]
 
 
