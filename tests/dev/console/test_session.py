@@ -629,7 +629,8 @@ def test_breakpoint_at_import(console: Shop) -> None:
     console.wait_for_text('Reloaded')
     console.call('read fresh', '"server": "shop"')
     path.unlink()
-    console.wait_until(lambda: sum('Reloaded' in line or 'fresh' in line for line in console._lines()) > 1, 'it to be gone')
+    console.wait_until(lambda: sum('Reloaded' in line for line in console._lines()) > 1, 'it to be gone')
+    assert 'Restarted' not in console.text
 
 
 def test_app_killed_in_debugger(console: Shop) -> None:
