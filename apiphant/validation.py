@@ -192,7 +192,8 @@ def _walk(request: Any, name: str, explain: Any) -> Any:
     return value
 
 
-def _is_of_type(value: Any, wanted: type | tuple[type, ...]) -> bool:
+def is_of_type(value: Any, wanted: type | tuple[type, ...]) -> bool:
+    """`true` is no number, and a whole number is a float, as JSON has one kind of number."""
     types = wanted if isinstance(wanted, tuple) else (wanted,)
     if isinstance(value, bool):
         return bool in types or object in types
@@ -233,7 +234,7 @@ def _matches(value: Any, wanted: str | re.Pattern[str]) -> bool:
 
 # In the order in which field() hands their rules over.
 CHECKS: tuple[Check, ...] = (
-    _is_of_type,
+    is_of_type,
     _is_equal,
     lambda value, wanted: _length(value) == wanted,
     lambda value, wanted: 0 <= _length(value) <= wanted,
