@@ -89,11 +89,15 @@ setup(
             'types-requests',
         ],
     },
-    entry_points={'console_scripts': ['apiphant = apiphant.cli:main', 'apiphant-background = apiphant.cli:background']},
+    entry_points={
+        'console_scripts': ['apiphant = apiphant.cli:main', 'apiphant-background = apiphant.cli:background'],
+        'pytest11': ['apiphant = apiphant.testing.plugin'],
+    },
     classifiers=[
         'Development Status :: 4 - Beta',
         'Intended Audience :: Developers',
         'Operating System :: POSIX :: Linux',
+        'Framework :: Pytest',
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
         'Programming Language :: Python :: 3.13',
