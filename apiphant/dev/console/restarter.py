@@ -20,7 +20,6 @@ from .place import Place
 STOP_TIMEOUT = 1.0  # seconds that the app before has to accept no more calls
 LONGEST_START = 60.0  # seconds that a fresh process may take
 ENDLESS = 3.0  # seconds of a fresh process's start, after which the next save has another one started in its place
-UNKNOWN = frozenset(('',))  # in the way of a process that died
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class Restarter:
         if self._place.app is app:
             self._note_restarted(order)
         elif message is None:
-            self._note_death(order, app)
+            self._note_death(app)
         else:
             self._go_on(order, app, message)
         self._apps.prepare(lambda: self._state.packages)
@@ -201,7 +200,7 @@ class Restarter:
         self._place.take_early(self._apps.fresh(self._state.learned))
         self._state.settled.wait()
 
-    def _note_death(self, order: Order, app: App) -> None:
+    def _note_death(self, app: App) -> None:
         how = app.wait()
         if self._due or self._is_over:  # it took too long, and another one is about to be tried
             return
@@ -209,7 +208,6 @@ class Restarter:
             how = f'was not ready after {LONGEST_START:g} s'
         self._say(f'The new app process {how} while it started. The one before goes on.')
         self._place.app.channel.send(judged={})
-        self._debt = Debt(order, UNKNOWN)
 
     def _owe(self, order: Order, in_the_way: frozenset[str], broken: list[str]) -> None:
         """Unless it was but to tell what is broken, and has."""
