@@ -106,7 +106,7 @@ class Shop:
             self.settle()
             poller.polls(1)
         lines = self.reloads(since)
-        assert poller.failures == [], self.told(since)
+        assert poller.failures == [], (poller.failures, self.told(since))
         assert self.answer('pid') == pid, self.told(since)
         assert len(lines) in reloads, lines
 
