@@ -21,8 +21,8 @@ from ..line.context import BadLine, Context
 from ..line.effect import Ask, Call, Do, Effect, Save, Use
 from ..source.fields import Description, describe
 from .lending import Lender
+from .order import Order
 from .reply import CallError, Reply
-from .restarter import Order
 from .supervise import Supervisor
 from .watch import Watcher
 
