@@ -16,9 +16,11 @@ def sample():
 
 
 def test_prints_and_returns(capsys, sample):
-    response = test('echo', 'read', {"hello": {"deep": "wörld"}}, 200, {"hello": {"deep": "wörld"}, "server": "myproduct"})
+    response = test('echo', 'read', {"hello": {"deep": "wörld"}}, 200, {
+        "hello": {"deep": "wörld"}, "server": "myproduct"})
     assert capsys.readouterr().out == (
-        f'POST http://127.0.0.1:{sample.port}/api/v0/echo/read {{"hello": {{"deep": "wörld"}}}} --> 200 {{"hello":{{"deep":"wörld"}},"server":"myproduct"}}\n')
+        f'POST http://127.0.0.1:{sample.port}/api/v0/echo/read {{"hello": {{"deep": "wörld"}}}} --> '
+        '200 {"hello":{"deep":"wörld"},"server":"myproduct"}\n')
     assert response.status_code == 200
     assert response.json.hello.deep == response.json()['hello']['deep'] == 'wörld'
 
@@ -34,7 +36,9 @@ def test_wrong_status():
 
 
 def test_wrong_answer():
-    with pytest.raises(AssertionError, match='answer {"a": 1, "server": "myproduct"}, expected {"a": true, "server": "myproduct"}'):
+    with pytest.raises(
+            AssertionError,
+            match='answer {"a": 1, "server": "myproduct"}, expected {"a": true, "server": "myproduct"}'):
         test('echo', 'read', {"a": 1}, 200, {"a": True, "server": "myproduct"})
 
 
