@@ -35,7 +35,8 @@ def test_awaits_continue():
 
 
 @pytest.mark.parametrize('change', [
-    {'expects_continue': False}, {'is_kept': False}, {'length': 1}, {'is_complete': True}, {'refusal': Refusal(413, 'too large')}])
+    {'expects_continue': False}, {'is_kept': False}, {'length': 1}, {'is_complete': True},
+    {'refusal': Refusal(413, 'too large')}])
 def test_awaits_nothing(change):
     assert not message(**{**WAITING, **change}).awaits_continue
 
