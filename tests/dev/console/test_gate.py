@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from apiphant.dev import gate
 
 RED, RESET = '\x1b[31m', '\x1b[0m'
-ATTACKS = ['\x1b]52;c;aGk=\x07', '\x1b]0;title\x1b\\', '\x1b[2J', '\x1b[?1049h', '\x1bc', '\x1b[1;1H', '\x9b31m', '\x9d0;title\x9c',
-           '\x1bP+q\x1b\\', '\x0e', '\x08', '\x7f', '\x1b[3\x07m', '\x1b[31', '\x1b[>4;2m', '\x1b[?5m', '\u202e', '\u2066', '\ud800', '\x1b' + RED.strip('m') + ' m', '\x1b[' + '1;' * 99 + 'm']
+ATTACKS = ['\x1b]52;c;aGk=\x07', '\x1b]0;title\x1b\\', '\x1b[2J', '\x1b[?1049h', '\x1bc', '\x1b[1;1H', '\x9b31m',
+           '\x9d0;title\x9c',
+           '\x1bP+q\x1b\\', '\x0e', '\x08', '\x7f', '\x1b[3\x07m', '\x1b[31', '\x1b[>4;2m', '\x1b[?5m', '\u202e',
+           '\u2066', '\ud800', '\x1b' + RED.strip('m') + ' m', '\x1b[' + '1;' * 99 + 'm']
 
 
 @pytest.mark.parametrize(('text', 'expected'), [
@@ -37,7 +39,8 @@ def test_nothing_else_passes(text: str) -> None:
 
 
 @pytest.mark.parametrize(('text', 'expected'), [
-    (f'{RED}red\nnext\n', f'{RED}red{RESET}\nnext\n'), (f'{RED}red{RESET}\n', f'{RED}red{RESET}\n'), ('dos\r\n', 'dos\n'),
+    (f'{RED}red\nnext\n', f'{RED}red{RESET}\nnext\n'), (f'{RED}red{RESET}\n', f'{RED}red{RESET}\n'),
+    ('dos\r\n', 'dos\n'),
     ('\r 1%\r 50%\r100%\nend\n', '100%\nend\n'),
     ('\r 1%\r 50%\r\n', ' 50%\n'), ('\r 10%\r     \rdone\n', 'done\n'),
     ('name\rother\n', 'name\\x0dother\n'), ('\r\n', '\n'), ('\r', ''), ('', '')])

@@ -209,7 +209,8 @@ def test_script_goes_on(tmp_path: Path, line: str, status: int, said: str, encod
     write_tree(tmp_path, SHOP)
     (tmp_path / 'shop/api/test.py').write_bytes(b'# \xff\n')
     lines = f'read echo\n{line}\nread echo after=it\n'.encode('utf-8', 'surrogateescape')
-    done = subprocess.run([sys.executable, *DEV, str(tmp_path / 'shop'), '127.0.0.1:0'], input=lines, capture_output=True,
+    done = subprocess.run([sys.executable, *DEV, str(tmp_path / 'shop'), '127.0.0.1:0'], input=lines,
+                          capture_output=True,
                           env=clean_environment(PYTHONIOENCODING=encoding), timeout=DEADLINE, check=False)
     assert done.returncode == status
     assert said in done.stderr.decode()

@@ -110,7 +110,9 @@ def test_bytes_to_file(start: Callable[..., Console], tmp_path: Path) -> None:
 
 def test_bytes_of_script(tmp_path: Path) -> None:
     write_tree(tmp_path, {**SHOP, 'shop/api/v0/raw.py': RAW})
-    done = run_cli('dev', str(tmp_path / 'shop'), '127.0.0.1:0', '-c', f'read raw > {tmp_path}/one', '-c', f'read raw | cat > {tmp_path}/two')
+    done = run_cli(
+        'dev', str(tmp_path / 'shop'), '127.0.0.1:0', '-c', f'read raw > {tmp_path}/one', '-c',
+        f'read raw | cat > {tmp_path}/two')
     assert done.returncode == 0
     assert (tmp_path / 'one').read_bytes() == (tmp_path / 'two').read_bytes() == bytes(range(256))
 
@@ -121,4 +123,5 @@ def test_long_message(start: Callable[..., Console], columns: int) -> None:
     console = start(columns=columns)
     console.send('read echo a:=1 not-an-item b=2')
     message = "the request should be a JSON object or items, key=text or key:=JSON, not 'not-an-item' (column 16)"
-    console.wait_until(lambda: message in ''.join(line.ljust(columns) for line in console._lines()), 'all of the message')
+    console.wait_until(
+        lambda: message in ''.join(line.ljust(columns) for line in console._lines()), 'all of the message')
