@@ -63,6 +63,8 @@ def test_split_any_text(line: str) -> None:
     assert line.rstrip().endswith(command.removeprefix('cat '))
 
 
-@pytest.mark.parametrize('line', ['"' * 100_000, ' "' * 50_000, " '" * 50_000, ' {' * 50_000, ' {}' * 33_000, ' [" ' * 25_000, '\\' * 100_000, 'a="' + '\\"' * 50_000])
+@pytest.mark.parametrize('line', [
+    '"' * 100_000, ' "' * 50_000, " '" * 50_000, ' {' * 50_000, ' {}' * 33_000, ' [" ' * 25_000, '\\' * 100_000,
+    'a="' + '\\"' * 50_000])
 def test_split_linear(line: str) -> None:
     assert_linear(split, line)
