@@ -2,10 +2,8 @@
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -49,18 +47,6 @@ SHOP = {
     'shop/api/v1/echo.py': ECHO.replace("'shop'", "'version one'")}
 DIVIDE = "return {'x': 1 / request['by']}"
 DIVIDE_LINE, SPIN_LINE = (WORK.splitlines().index(f'    {line}') + 1 for line in (DIVIDE, 'while True:'))
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Console]]:
-    """Starts consoles of the product shop, waits for their prompts, and ends them."""
-    write_tree(tmp_path, SHOP)
-    with ExitStack() as stack:
-        def begin(*command: str, **options: Any) -> Console:
-            console = stack.enter_context(Console(tmp_path, *command, **options))
-            console.wait_for_text(PROMPT)
-            return console
-        yield begin
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Nothing that a caller sends, or the app prints, acts on the terminal: it is shown as text."""
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -88,25 +87,6 @@ def assert_untouched(console: Terminal) -> None:
         rb'[\x00-\x06\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]', left), left
     assert not re.search(rb'\[7;7H|\[6;6H', b''.join(OURS.findall(console.raw)))
     assert console._screen.title == ''
-
-
-@pytest.fixture(scope='module')
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    folder = tmp_path_factory.mktemp('gate')
-    with Console(write_tree(folder, SHOP)) as console:
-        console.folder = folder
-        console.wait_for_text(PROMPT)
-        console.call('read ways {"name": "x"}', '200 OK')
-        yield console
-
-
-@pytest.fixture
-def console(shared: Console) -> Console:
-    shared.send(CTRL_C)
-    shared.wait_for_line(PROMPT.strip())
-    shared.enter('clear')
-    shared.wait_until(lambda: shared._screen.display[0].rstrip() == PROMPT.strip(), 'an empty screen')
-    return shared
 
 
 @pytest.mark.parametrize(('line', 'shown'), [

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,6 @@ class Shop(Console):
     def __init__(self, folder: Path, *command: str, **options: Any) -> None:
         write_tree(folder, {**SHOP, 'editor': EDITOR})
         (folder / 'editor').chmod(0o755)
-        self.folder = folder
         before = Path.cwd()
         os.chdir(folder)  # the console's working directory, where files go
         try:
@@ -112,17 +111,13 @@ class Shop(Console):
             os.chdir(before)
 
     def clear(self) -> None:
-        """An empty prompt on an empty screen, and the files as at first, whatever was typed before."""
-        if self.cursor_line != PROMPT.strip():
-            self.send(CTRL_C)
-            self.wait_for_line(PROMPT.strip())
-        for name, text in SHOP.items():
-            if (self.folder / name).read_text() != text:
-                self.save(name, text)
-        self.enter('clear')
-        self.wait_until(
-            lambda: self._screen.cursor.y == 0 and self._screen.display[0].rstrip() == PROMPT.strip(),
-            'an empty screen')
+        """The files are as at first, too."""
+        super().clear()
+        changed = [name for name, text in SHOP.items() if (self.folder / name).read_text() != text]
+        for name in changed:
+            self.save(name, SHOP[name])
+        if changed:
+            super().clear()
 
     def type(self, text: str) -> None:
         self.send(text)
@@ -138,65 +133,6 @@ class Shop(Console):
     def kept(self) -> str:
         (path,) = (self.folder / 'state').rglob('*.history')
         return path.read_text()
-
-
-class Shared:
-    """A console for one test after the other.
-
-    One that cannot be brought back to an empty prompt is given up, and the next test gets another.
-    """
-
-    def __init__(self, folders: Callable[[], Path]) -> None:
-        self._folders = folders
-        self._console: Shop | None = None
-
-    def get(self) -> Shop:
-        if self._console is None:
-            self._console = Shop(self._folders())
-            self._console.call('read echo', '200 OK')
-            self._console.clear()
-        return self._console
-
-    def put_back(self) -> None:
-        assert self._console
-        try:
-            self._console.clear()
-        except AssertionError:
-            self.end()
-            raise
-
-    def end(self) -> None:
-        console, self._console = self._console, None
-        if console:
-            console.__exit__()
-
-
-@pytest.fixture(scope='module')
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    consoles = Shared(lambda: tmp_path_factory.mktemp('session'))
-    yield consoles
-    consoles.end()
-
-
-@pytest.fixture
-def console(shared: Shared) -> Iterator[Shop]:
-    yield shared.get()
-    shared.put_back()
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
-    started = []
-
-    def begin(*command: str, **options: Any) -> Shop:
-        started.append(Shop(tmp_path, *command, **options))
-        started[-1].wait_for_text(PROMPT)
-        return started[-1]
-    try:
-        yield begin
-    finally:
-        for console in started:
-            console.__exit__()
 
 
 # Typing

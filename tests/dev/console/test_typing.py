@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +29,14 @@ DOWN, LEFT = '\x1b[B', '\x1b[D'
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Console]]:
-    write_tree(tmp_path, SHOP)
-    with ExitStack() as stack:
-        def begin(**options: Any) -> Console:
-            console = stack.enter_context(Console(tmp_path, **options))
-            console.wait_for_line(PROMPT.strip())
-            console.call('read echo', '200 OK')
-            console.call('clear')
-            return console
-        yield begin
+def start(start: Callable[..., Console]) -> Callable[..., Console]:
+    """Starts consoles that have made a call."""
+    def begin(**options: Any) -> Console:
+        console = start(**options)
+        console.call('read echo', '200 OK')
+        console.call('clear')
+        return console
+    return begin
 
 
 def test_enter_takes_from_menu(start: Callable[..., Console]) -> None:
