@@ -6,7 +6,7 @@ import pytest
 from gevent import GreenletExit, Timeout
 
 from apiphant.api.actions import Action
-from apiphant.api.answer import MAX_BODY, answer, encode, parse
+from apiphant.api.answer import MAX_BODY, answer, encode, headers_of, parse
 from apiphant.validation import ApiError, BadRequest, Invalid
 
 PATH = '/api/v0/x/read'
@@ -32,6 +32,13 @@ def test_unknown_path():
     for path in ('', '/', '/api/v0/x', '/api/v0/x/read/', '/api/v1/x/read', '/api/v0/x/write', '//api/v0/x/read'):
         assert call(lambda request: {}, path=path) == (404, {'error': '404 Not Found'})
     assert call(lambda request: {}, method='GET', path='/nothing') == (404, {'error': '404 Not Found'})
+
+
+def test_foreign_origin(caplog):
+    action = Action(lambda request: {'reached': True})
+    assert answer(action, 'POST', PATH, b'', 'it is foreign') == (403, {'error': '403 Forbidden'})
+    assert PATH in caplog.text
+    assert 'it is foreign' in caplog.text
 
 
 @pytest.mark.parametrize('method', ['GET', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'post', ''])
@@ -119,6 +126,14 @@ def test_error_not_to_be_said_in_json(caplog):
 def test_statuses_without_body():
     for status in (204, 205, 304):
         assert encode(PATH, status, {'error': 'x'}) == (status, b'')
+
+
+@pytest.mark.parametrize(('status', 'headers'), [
+    (200, {'Content-Type': 'application/json', 'Content-Length': '3'}),
+    (501, {'Content-Type': 'application/json', 'Content-Length': '3', 'Allow': 'POST'}),
+    (204, {}), (304, {}), (205, {'Content-Length': '0'})])
+def test_headers(status, headers):
+    assert dict(headers_of(status, b'{ }')) == headers
 
 
 def test_traceback_shows_user_frames(caplog):

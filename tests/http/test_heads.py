@@ -84,7 +84,7 @@ def test_of_the_handler():
 
 
 def test_rules():
-    assert [length_for(status, 7) for status in (200, 204, 205, 304)] == [
-        'Content-Length: 7', '', 'Content-Length: 0', '']
+    assert [length_for(status, 7) for status in (200, 204, 205, 206, 304)] == [
+        'Content-Length: 7', '', 'Content-Length: 0', 'Content-Length: 7', '']
     ways = ((True, '1.1'), (True, '1.0'), (False, '1.1'), (False, '1.0'))
     assert [connection_of(*way) for way in ways] == ['', 'keep-alive', 'close', 'close']

@@ -414,3 +414,13 @@ def test_at_rest():
     """A parser that nothing is fed to is in the middle of nothing."""
     for parser in (Parser(Owner()), parse(with_headers(b'Host: x', line=b'GET /a HTTP/1.1\r\n'))[1]):
         assert not (parser.is_in_head or parser.is_in_body or parser.is_over or parser.awaits_continue)
+
+
+def test_origins():
+    """All of them: none may hide another."""
+    message = parse(post(b'Origin: http://a', b'origin: HTTP://b', b'Content-Length: 0'))[0].ends[0]
+    assert message.origin == b'http://a,http://b'
+
+
+def test_refusals_say_why():
+    assert str(parse(long_target(REQUEST_LINE + 1))[0].ends[0].refusal) == 'the request line is too long'

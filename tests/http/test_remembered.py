@@ -94,6 +94,15 @@ def test_is_known(data):
     assert [check(known, data) for _ in range(3)] == [True] * 3
 
 
+@pytest.mark.parametrize('line', [
+    b'Connection: close', b'Proxy-Connection: close', b'Connection: x, close', b'Upgrade: h2c', b'Expect: 100-continue',
+    b'Content-Length: 4', b'Transfer-Encoding: chunked', b'Origin: null', b'Host: y', b'Trailer: x', b'Te: trailers'])
+def test_line_with_a_meaning(line):
+    known = fresh()
+    for _ in range(3):
+        check(known, GOOD.replace(b'Content-Type: a/b', line))
+
+
 LINES = st.sampled_from([
     b'Host: x', b'host:x', b'Host: x, y', b'Host: a@b', b'HOST:\t[::1]:80 ', b'Content-Length: 3', b'Content-Length:3',
     b'content-length: 0', b'Content-Length: 03', b'Content-Length: 3, 3', b'Content-Length: +3',

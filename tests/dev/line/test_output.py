@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apiphant.dev.line.bad_text import BadText
-from apiphant.dev.line.output import split
+from apiphant.dev.line.output import split, split_python
 from tests.kit.cpu import assert_linear
 
 
@@ -51,6 +51,15 @@ def test_bad_pipe(line: str, named: str, position: int) -> None:
         split(line)
     assert named in caught.value.text
     assert caught.value.position == position
+
+
+@pytest.mark.parametrize(('line', 'parts'), [
+    ('py 1 | 2', ('py 1', '2')), ('py (1 | 2) | wc', ('py (1 | 2)', 'wc')), ('py "a | b" | wc', ('py "a | b"', 'wc')),
+    ('py a > 1', ('py a > 1', '')), ('py a >> 1 | wc', ('py a >> 1', 'wc')), ('py [1 | wc', ('py [1 | wc', '')),
+    ('py x | y | z', ('py x', 'y | z')), ('py two words | wc', ('py two words | wc', '')),
+])
+def test_split_python(line: str, parts: tuple[str, str]) -> None:
+    assert split_python(line) == parts
 
 
 @given(st.text('ab |>"\'{}[]=:\\\n@$') | st.text())
