@@ -54,9 +54,12 @@ def test_long_answers_as_diff():
 
 
 def test_room_in_what_is_expected():
-    test('echo', 'read', {'id': 7, 'at': '2026-01-01'}, 200, {'id': int, 'at': re.compile(r'\d+-\d+-\d+'), 'server': ...})
+    test('echo', 'read', {'id': 7, 'at': '2026-01-01'}, 200, {
+        'id': int, 'at': re.compile(r'\d+-\d+-\d+'), 'server': ...})
     test('echo', 'read', {'id': 7, 'x': 1}, 200, {'id': 7, ...: ...})
-    with pytest.raises(AssertionError, match='^answer {"id": "7", "server": "myproduct"}, expected {"id": "<int>", "server": "myproduct"}$'):
+    with pytest.raises(
+            AssertionError,
+            match='^answer {"id": "7", "server": "myproduct"}, expected {"id": "<int>", "server": "myproduct"}$'):
         test('echo', 'read', {'id': '7'}, 200, {'id': int, 'server': ...})
 
 
