@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from apiphant.dev.line.bad_text import BadText
 from apiphant.dev.line.json_with_paths import json_end
-from apiphant.dev.line.keys import DEEPEST
 from apiphant.dev.line.request import is_unfinished, parse, problem
+from apiphant.dev.line.request_keys import DEEPEST
 from tests.kit.cpu import assert_linear
 
 LAST = {
