@@ -423,4 +423,5 @@ def test_origins():
 
 
 def test_refusals_say_why():
-    assert str(parse(long_target(REQUEST_LINE + 1))[0].ends[0].refusal) == 'the request line is too long'
+    for line in (long_target(REQUEST_LINE + 1), b'GET /' + b'a' * 50_000):
+        assert str(parse(line)[0].ends[0].refusal) == 'the request line is too long'
