@@ -82,7 +82,7 @@ class Machine:
             'env': self._environment,
             'start_new_session': True, **options})
 
-    def run(self, *words: object, status: int | None = 0, deadline: float = 90, **options: Any) -> str:
+    def run(self, *words: object, status: int | None = 0, deadline: float = 600, **options: Any) -> str:
         """What a program prints until it ends, with a status of 0, or another one that is expected, or any (None)."""
         process = self.start(*words, **options)
         try:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-DEADLINE = 60.0  # seconds; generous, the machine may be busy
+DEADLINE = 180.0  # seconds; generous, the machine may be busy
 SERVING = re.compile(r'on https?://(?:\[?)(?P<host>[^\]\s]+?)(?:\]?):(?P<port>\d+)')
 SAMPLE = Path(__file__).parents[1] / 'myproduct'
 Value = TypeVar('Value')

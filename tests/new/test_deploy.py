@@ -27,7 +27,7 @@ LACKING = machines.missing()
 if LACKING:
     warnings.warn(f'the deployment is NOT tested: {LACKING}', stacklevel=1)
 
-pytestmark = [pytest.mark.once, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.once, pytest.mark.timeout(1800)]
 deployed = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
 UNHEALTHY = '''

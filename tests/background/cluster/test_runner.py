@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from apiphant.background.on_error import QUIET
 from tests.kit.cpu import is_quick
 from tests.kit.processes import children, free_port
 from tests.kit.redis import PASSWORD, Redis
@@ -117,6 +118,7 @@ def test_once(start, redis, tmp_path):
     """A second's task runs once a second; one that takes longer never runs twice at a time; one that fails runs later
     and later.
     """
+    begin = time.monotonic()
     runners = both(start, TASKS)
     wait_for(lambda: redis.ask('EXISTS', 'apiphant.shop:failures:mends') == '1', 'a failure to be noted')
     write_tree(tmp_path, {'mended': ''})
@@ -135,7 +137,8 @@ def test_once(start, redis, tmp_path):
     assert answer.stdout.count('->  shop-runner-') == 2
     answer = run_cli('-A', 'apiphant.background.cluster', 'inspect', 'ping', module='celery', env=variables)
     assert (answer.stdout.count('->  shop-runner-'), answer.stdout.count('->  shop-beat-')) == (2, 1)
-    assert sum(runner.text.count('REPORTED ZeroDivisionError: division by zero') for runner in runners) == 1
+    reports = sum(runner.text.count('REPORTED ZeroDivisionError: division by zero') for runner in runners)
+    assert 1 <= reports <= 1 + (time.monotonic() - begin) // QUIET
     failed = wait_for(lambda: times('FAILS', *runners)[4:], 'failures')
     assert failed[0] - times('FAILS', *runners)[1] > 10  # 2, 4 and 8 s; without a delay, 3 s
     assert redis.ask('EXISTS', 'apiphant.shop:failures:mends') == '0'
