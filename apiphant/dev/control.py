@@ -11,7 +11,8 @@ console -> app   {"warm": [names]}   import these packages, and wait for your tu
                  {"judged": {module: report}}
                                      what is broken in a fresh process, which therefore did not take over
                  {"ping": 1}         answered by {"pong": 1}
-                 {"ask": number, "what": "py", ...}   answered by {"answer": number, "text": ..., "failed": bool}
+                 {"ask": number, "what": "py", ...}   one of QUESTIONS
+                                     answered by {"answer": number, "text": ..., "failed": bool}
                  {"tty": bool}       the terminal is lent, or cannot be
 app -> console   {"ready": [routes], "files": [paths], "broken": [modules], "dead": [modules],
                   "reports": {module: report}, "clashes": [modules], "holds": bool, "packages": [names]}

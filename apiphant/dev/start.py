@@ -17,7 +17,7 @@ from ..api import product
 from ..api.product import Product
 from .console import script
 from .console.session import started
-from .gate import StreamOut
+from .escapes import StreamOut
 
 WAKE = 0.5  # seconds
 

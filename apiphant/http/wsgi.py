@@ -14,10 +14,10 @@ from urllib.parse import unquote_to_bytes
 from wsgiref.util import FileWrapper
 
 from ..api.actions import Action
-from ..api.answer import INTERNAL_ERROR, encode, headers_of
+from ..api.answer import INTERNAL_ERROR, WITHOUT_BODY, encode, headers_of
 from ..api.application import ClientLeft, Environ, answer_raw
 from ..validation import ApiError, status_line
-from .heads import CHUNKED, WITHOUT_BODY, connection_of, head, length_for
+from .heads import CHUNKED, connection_of, head, length_for
 from .message import Message
 
 HOP_BY_HOP = frozenset((

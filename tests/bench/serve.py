@@ -2,9 +2,9 @@
 
     .venv/bin/python tests/bench/serve.py [SECONDS]         for each server and round, by default 4; three rounds
 
-Prints requests per second, CPU time per request (user and system, of all processes of the server: steadier than the rate
-on a shared machine), p50 and p99, memory, and what an idle kept-alive connection costs; each beside ours. Installs the
-others into .venv-bench. Needs wrk: apt-get install wrk
+Prints requests per second, CPU time per request (user and system, of all processes of the server: steadier than the
+rate on a shared machine), p50 and p99, memory, and what an idle kept-alive connection costs; each beside ours. Installs
+the others into .venv-bench. Needs wrk: apt-get install wrk
 """
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).parents[2]
-OTHERS = ('gevent', 'gunicorn', 'packaging', 'flask', 'falcon', 'uvicorn[standard]', 'fastapi', 'granian', 'msgspec', 'jurigged', 'hupper', 'django')
+OTHERS = (
+    'gevent', 'gunicorn', 'packaging', 'flask', 'falcon', 'uvicorn[standard]', 'fastapi', 'granian', 'msgspec',
+    'jurigged', 'hupper', 'django')
 BODY = '{"hello":"world"}'
-REQUEST = f'POST /api/v0/echo/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}'.encode()
+HEAD = 'POST /api/v0/echo/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
+REQUEST = f'{HEAD}Content-Length: {len(BODY)}\r\n\r\n{BODY}'.encode()
 CONNECTIONS = 32
 IDLE = 2000
 ROUNDS = 3
@@ -101,20 +104,32 @@ class Candidate:
 
 CANDIDATES = (
     Candidate('apiphant', ('-m', 'apiphant.cli', str(ROOT / 'tests/myproduct'), '127.0.0.1:PORT'), is_ours=True),
-    Candidate('apiphant, 2 workers', ('-m', 'apiphant.cli', str(ROOT / 'tests/myproduct'), '127.0.0.1:PORT', '--workers', '2'), is_ours=True),
+    Candidate(
+        'apiphant, 2 workers',
+        ('-m', 'apiphant.cli', str(ROOT / 'tests/myproduct'), '127.0.0.1:PORT', '--workers', '2'), is_ours=True),
     Candidate('bare gevent loop', ('bare_gevent.py', 'PORT')),
-    Candidate('granian, bare WSGI', ('-m', 'granian', '--interface', 'wsgi', '--port', 'PORT', '--log-level', 'error', 'plain:app')),
-    Candidate('granian + Falcon', ('-m', 'granian', '--interface', 'wsgi', '--port', 'PORT', '--log-level', 'error', 'falcon_app:app')),
-    Candidate('uvicorn + FastAPI', ('-m', 'uvicorn', '--port', 'PORT', '--log-level', 'error', '--no-access-log', 'fastapi_app:app')),
+    Candidate(
+        'granian, bare WSGI',
+        ('-m', 'granian', '--interface', 'wsgi', '--port', 'PORT', '--log-level', 'error', 'plain:app')),
+    Candidate(
+        'granian + Falcon',
+        ('-m', 'granian', '--interface', 'wsgi', '--port', 'PORT', '--log-level', 'error', 'falcon_app:app')),
+    Candidate(
+        'uvicorn + FastAPI',
+        ('-m', 'uvicorn', '--port', 'PORT', '--log-level', 'error', '--no-access-log', 'fastapi_app:app')),
     Candidate('gevent.pywsgi', ('pywsgi.py', 'PORT')),
-    Candidate('gunicorn gevent + Falcon', ('-m', 'gunicorn', '-k', 'gevent', '-b', '127.0.0.1:PORT', '--log-level', 'error', 'falcon_app:app')),
-    Candidate('gunicorn gevent + Flask', ('-m', 'gunicorn', '-k', 'gevent', '-b', '127.0.0.1:PORT', '--log-level', 'error', 'flask_app:app')),
+    Candidate(
+        'gunicorn gevent + Falcon',
+        ('-m', 'gunicorn', '-k', 'gevent', '-b', '127.0.0.1:PORT', '--log-level', 'error', 'falcon_app:app')),
+    Candidate(
+        'gunicorn gevent + Flask',
+        ('-m', 'gunicorn', '-k', 'gevent', '-b', '127.0.0.1:PORT', '--log-level', 'error', 'flask_app:app')),
 )
 
 
 @dataclass
 class Figures:
-    """Of one round: requests a second, CPU microseconds a request, p50 and p99 in ms, MB resident, KB an idle connection."""
+    """Of a round: requests a second, CPU us a request, p50 and p99 in ms, MB resident, KB an idle connection."""
     rate: float
     cpu: float
     p50: float
@@ -132,7 +147,8 @@ def main() -> None:
         folder = Path(name)
         for file, text in APPS.items():
             (folder / file).write_text(text)
-        (folder / 'post.lua').write_text(f"wrk.method = 'POST'\nwrk.body = '{BODY}'\nwrk.headers['Content-Type'] = 'application/json'\n")
+        (folder / 'post.lua').write_text(
+            f"wrk.method = 'POST'\nwrk.body = '{BODY}'\nwrk.headers['Content-Type'] = 'application/json'\n")
         rounds: dict[str, list[Figures]] = {candidate.name: [] for candidate in CANDIDATES}
         for number in range(ROUNDS):
             for candidate in CANDIDATES:
@@ -146,7 +162,9 @@ def others() -> str:
     folder, wanted = ROOT / '.venv-bench', ' '.join(OTHERS)
     if not (folder / 'ready').exists() or (folder / 'ready').read_text() != wanted:
         venv.create(folder, with_pip=True)
-        subprocess.run([folder / 'bin/python', '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', *OTHERS], check=True)
+        subprocess.run(
+            [folder / 'bin/python', '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', *OTHERS],
+            check=True)
         (folder / 'ready').write_text(wanted)
     return str(folder / 'bin/python')
 
@@ -167,7 +185,9 @@ def running(candidate: Candidate, python: str, folder: Path) -> Iterator[tuple[i
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     words = [word.replace('PORT', str(port)) for word in candidate.words]
-    process = subprocess.Popen([sys.executable if candidate.is_ours else python, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable if candidate.is_ours else python, *words], cwd=folder, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         wait_until_answered(port)
         yield port, family(process.pid)
@@ -210,18 +230,27 @@ def cpu(pids: list[int]) -> float:
 
 def resident(pids: list[int]) -> float:
     """KB."""
-    return sum(int(re.search(r'VmRSS:\s+(\d+)', Path(f'/proc/{pid}/status').read_text())[1]) for pid in pids)  # type: ignore[index]
+    return sum(
+        int(re.search(r'VmRSS:\s+(\d+)', Path(f'/proc/{pid}/status').read_text())[1])
+        for pid in pids)  # type: ignore[index]
 
 
 def wrk(folder: Path, port: int, seconds: float) -> tuple[float, int, float, float]:
     """Requests a second, requests, p50 and p99 in ms."""
-    command = ['wrk', '-t1', f'-c{CONNECTIONS}', f'-d{seconds:g}s', '--latency', '-s', str(folder / 'post.lua'), f'http://127.0.0.1:{port}/api/v0/echo/read']
+    command = [
+        'wrk', '-t1', f'-c{CONNECTIONS}', f'-d{seconds:g}s', '--latency', '-s', str(folder / 'post.lua'),
+        f'http://127.0.0.1:{port}/api/v0/echo/read']
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if 'Non-2xx' in text or 'Socket errors' in text:
         raise RuntimeError(text)
-    found = [re.search(pattern, text) for pattern in (r'Requests/sec:\s+([\d.]+)', r'(\d+) requests in', r'50%\s+([\d.]+)(us|ms|s)', r'99%\s+([\d.]+)(us|ms|s)')]
+    found = [
+        re.search(pattern, text)
+        for pattern in (
+            r'Requests/sec:\s+([\d.]+)', r'(\d+) requests in', r'50%\s+([\d.]+)(us|ms|s)', r'99%\s+([\d.]+)(us|ms|s)')]
     rate, count, p50, p99 = (match for match in found if match)
-    return float(rate[1]), int(count[1]), *(float(match[1]) * {'us': 0.001, 'ms': 1, 's': 1000}[match[2]] for match in (p50, p99))  # type: ignore[return-value]
+    return float(rate[1]), int(count[1]), *(
+        float(match[1]) * {'us': 0.001, 'ms': 1, 's': 1000}[match[2]]
+        for match in (p50, p99))  # type: ignore[return-value]
 
 
 def idle(port: int, pids: list[int]) -> float:
@@ -244,11 +273,14 @@ def idle(port: int, pids: list[int]) -> float:
 
 def report(rounds: dict[str, list[Figures]]) -> None:
     """The median of the rounds, and CPU beside ours."""
-    middle = {name: Figures(*(median(getattr(figures, key) for figures in several) for key in Figures.__dataclass_fields__)) for name, several in rounds.items()}
+    middle = {
+        name: Figures(*(median(getattr(figures, key) for figures in several) for key in Figures.__dataclass_fields__))
+        for name, several in rounds.items()}
     ours = middle['apiphant'].cpu
     print(f'{"":26}{"req/s":>9}{"CPU us/req":>12}{"x ours":>8}{"p50 ms":>8}{"p99 ms":>8}{"MB":>7}{"KB/idle":>9}')
     for name, figures in middle.items():
-        print(f'{name:26}{figures.rate:9.0f}{figures.cpu:12.1f}{figures.cpu / ours:8.2f}{figures.p50:8.2f}{figures.p99:8.2f}{figures.memory:7.0f}{figures.idle:9.1f}')
+        times = f'{figures.cpu:12.1f}{figures.cpu / ours:8.2f}{figures.p50:8.2f}{figures.p99:8.2f}'
+        print(f'{name:26}{figures.rate:9.0f}{times}{figures.memory:7.0f}{figures.idle:9.1f}')
 
 
 if __name__ == '__main__':

@@ -138,8 +138,8 @@ TABLE = (
     Command('edit', '[LINE]', 'edit a line, or the last call, in $EDITOR', calls.edit),
     Command('curl', '[--secrets]', 'the last call as a curl command, with *** for secrets', calls.curl),
     Command('save', '', 'write the last call and its answer into api/test.py', calls.save),
-    Command(
-        'set', '[ITEMS]', 'send fields with each call, or a header: set Authorization: Bearer $token', setting.set_),
+    Command('set', '[ITEMS]', 'send fields with each call, or a header: set Authorization: Bearer $token',
+            setting.set_),
     Command('unset', 'NAME', 'no more of that; * is all', setting.unset),
     Command('use', 'VERSION', 'call this version from now on', _use),
     Command('routes', '[TEXT]', 'what can be called', _routes),

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import CodeType
 
-from ...logs import format_error
 from ...modules import names_of
 from ...reload import UNLOADERS
+from ...tracebacks import format_error
 from .decision import Change, Effects
 from .graph import imported_by
 from .side_effects import SideEffects
