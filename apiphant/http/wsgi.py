@@ -305,11 +305,12 @@ class Responder:
             self._answer(error.status, {'error': error.error})
 
     def _fail(self) -> None:
-        """While the body was made. Once the head is sent, a cut connection is the only way to say so."""
+        """While the body was made. Once the head is sent, an end before the body's is the only way to say so."""
         log.exception('%s %s failed:', self._message.method, self._message.path)
         if self._message.is_answered:
-            raise ClientLeft from None
-        self._answer(500, INTERNAL_ERROR)
+            self.keep = False
+        else:
+            self._answer(500, INTERNAL_ERROR)
 
     def _answer(self, status: int, content: Any) -> None:
         """In place of what the handler began."""
