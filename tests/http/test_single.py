@@ -180,6 +180,20 @@ def test_listened_to_until_it_has_all(server, path):
     assert path != 'echo/create' or len(answer.content['large']) == 3_000_000
 
 
+def test_listened_to_while_it_takes(either):
+    """A client that is slow, and says something, has its last answer nevertheless."""
+    with Wire(either) as wire:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        wire.send(post(b'{"size":600000}', 'Connection: close', path='echo/create'))
+        data = b''
+        while part := wire.socket.recv(16 * 1024):
+            data += part
+            time.sleep(0.1)
+            wire.send(b'x')
+    assert data.endswith(b'xxx"}')
+    assert len(data) > 600_000
+
+
 def test_failure_takes_no_earlier_answer(server):
     """What a client has not read yet would be lost with a reset, which closing with something unread is."""
     with Wire(server, post(b'{"n":1}') + post(path='raw/create?failing')) as wire, Wire(server) as other:

@@ -243,6 +243,12 @@ def test_environ(server):
         'wsgi.url_scheme': 'http', 'wsgi.multithread': True, 'wsgi.multiprocess': environ['wsgi.multiprocess'], 'wsgi.run_once': False, 'wsgi.input_terminated': True}
 
 
+def test_host_of_an_absolute_target(server):
+    """It counts, and not what Host says."""
+    with Wire(server, request('valid/read').replace(b'/api', b'http://h:8080/api', 1)) as wire:
+        assert wire.answer().content['HTTP_HOST'] == 'h:8080'
+
+
 TEXT = b'ab\ncde\n\nfg'
 
 
