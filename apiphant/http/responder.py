@@ -143,15 +143,15 @@ class Responder:
             self.write(b'')
         if self._is_chunked:
             self._call.send(b'0\r\n\r\n')
-        elif self._is_short():
+        elif self._length is not None and not self._is_whole():
             log.error('%s sent less than its Content-Length', message.path)
             self.keep = False
 
-    def _is_short(self) -> bool:
-        """Less was sent than was said."""
-        if self._length is None or self._message.method == 'HEAD' or not self._may_have_body:
-            return False
-        return self._message.sent < self._length
+    def _is_whole(self) -> bool:
+        """As much was sent as was said."""
+        if self._message.method == 'HEAD' or not self._may_have_body:
+            return True
+        return self._length is not None and self._message.sent >= self._length
 
     def _refuse(self, error: ApiError) -> None:
         """By a generator, before anything was sent; later it is a failure like others."""
@@ -164,7 +164,7 @@ class Responder:
         """While the body was made. Once the head is sent, an end before the body's is the only way to say so."""
         log.exception('%s %s failed:', self._message.method, self._message.path)
         if self._message.is_answered:
-            self.keep = False
+            self.keep = self.keep and self._is_whole()
         else:
             self._answer(500, INTERNAL_ERROR)
 
