@@ -29,7 +29,7 @@ RESULTS = ROOT / 'tests/bench/results/serve.txt'
 WARM, TRIAL = 1, 2  # seconds, whole ones for wrk
 IDLE = 2000
 ROUNDS = 3
-OURS, BARE = 'apiphant', 'bare gevent loop'
+BARE, COMPARED = 'bare gevent loop', ('repeated', 'unique')  # it does nothing with a body
 PACKAGES = ('gevent', 'granian', 'uvicorn', 'gunicorn', 'bjoern', 'falcon', 'flask', 'fastapi')
 
 
@@ -124,18 +124,19 @@ def report(bench: Bench) -> str:
 
 
 def heading() -> str:
-    loads = ''.join(f'{load.name:>13}' for load in LOADS)
-    return f'{"":22}{loads}{"req/s":>7}{"p99":>6}{"MB":>5}{"KB/idle":>8}'
+    loads = ''.join(f'{load.name:>{13 if load.name in COMPARED else 10}}' for load in LOADS)
+    return f'{"":22}{loads}{"req/s":>7}{"p99":>7}{"MB":>5}{"KB/idle":>8}'
 
 
 def row(name: str, found: Found, ours: dict[str, float], bare: dict[str, float]) -> str:
-    loads = ''.join(cell(ours[load.name], bare[load.name]) for load in LOADS)
+    loads = ''.join(cell(load.name, ours[load.name], bare[load.name]) for load in LOADS)
     rate, p99 = (median(getattr(answered, key) for answered in found.answered) for key in ('rate', 'p99'))
-    return f'{name:22}{loads}{rate:7.0f}{p99:6.1f}{median(found.memory):5.0f}{median(found.idle):8.1f}'
+    return f'{name:22}{loads}{rate:7.0f}{p99:7.1f}{median(found.memory):5.0f}{median(found.idle):8.1f}'
 
 
-def cell(used: float, bare: float) -> str:
-    return f'{"fails":>13}' if isnan(used) else f'{used:7.1f}{used / bare:5.2f}x'
+def cell(load: str, used: float, bare: float) -> str:
+    text = 'fails' if isnan(used) else f'{used:.1f}'
+    return f'{text:>7}{used / bare:5.2f}x' if load in COMPARED else f'{text:>10}'
 
 
 def notes() -> list[str]:
