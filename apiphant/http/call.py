@@ -1,4 +1,4 @@
-"""What a raw handler is given: the connection for as long as its call lasts, the body as a stream, and PEP 3333's environ.
+"""What a raw handler is given: the connection while its call lasts, the body as a stream, and PEP 3333's environ.
 
 Knows of the connection only what `Client` says.
 """

@@ -147,7 +147,8 @@ class Parser:
         del self._recent[:-1]
         line = f' {message.target} HTTP/{message.version}\r\n'
         others = [f' {line}', *(line.replace(' HTTP/', f' {name}/') for name in OTHER_PROTOCOLS)]
-        if f'{message.method}{line}'.encode() not in recent or any(other.encode() in recent for other in others):
+        is_odd = any(other.encode() in recent for other in others)
+        if is_odd or f'{message.method}{line}'.encode() not in recent:
             raise Refusal(400, 'this is not HTTP')
 
     def _check_overhead(self) -> None:

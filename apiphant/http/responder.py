@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..api.actions import Action
-from ..api.answer import INTERNAL_ERROR, encode, headers_of
+from ..api.answer import INTERNAL_ERROR, WITHOUT_BODY, encode, headers_of
 from ..api.application import ClientLeft, answer_raw
 from ..validation import ApiError, status_line
 from .call import Call, Client, environ_of
-from .heads import CHUNKED, WITHOUT_BODY, connection_of, head, length_for
+from .heads import CHUNKED, connection_of, head, length_for
 from .message import Message
 
 HOP_BY_HOP = frozenset((

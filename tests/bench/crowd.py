@@ -1,9 +1,9 @@
-"""What a request costs beside others: 30,000 idle connections, a client that pipelines without end, large bodies, two workers.
+"""A request beside others: 30,000 idle connections, a client that pipelines without end, large bodies, two workers.
 
     .venv/bin/python tests/bench/crowd.py [CONNECTIONS]     by default 30000; writes tests/bench/results/crowd.txt
 
-Each figure stands beside what it should be, and beside the same without the others, in this run. "of its own" is the CPU
-time of the server itself while a call waits: on a machine that is busy with other things, these are not in it.
+Each figure stands beside what it should be, and beside the same without the others, in this run. "of its own" is the
+CPU time of the server itself while a call waits: on a machine that is busy with other things, these are not in it.
 Needs: apt-get install wrk
 """
 from __future__ import annotations

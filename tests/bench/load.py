@@ -76,7 +76,8 @@ class Answered(NamedTuple):
 def wrk(folder: Path, port: int, load: Load, seconds: int, connections: int = CONNECTIONS) -> Answered:
     """Raises RuntimeError if not all went well."""
     script, url = load.write(folder), f'http://127.0.0.1:{port}/api/v0/echo/read'
-    command = ['wrk', '-t1', f'-c{connections}', f'-d{seconds}s', '--timeout', '30s', '--latency', '-s', str(script), url]
+    how = ['-t1', f'-c{connections}', f'-d{seconds}s', '--timeout', '30s', '--latency']
+    command = ['wrk', *how, '-s', str(script), url]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if 'Non-2xx' in text or 'Socket errors' in text:
         raise RuntimeError(text)

@@ -1,4 +1,4 @@
-"""The servers that ours is measured beside: programs that answer the same JSON echo, and settings to choose the best of."""
+"""The servers that ours is measured beside: programs that answer the same JSON echo, and settings to choose from."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -141,8 +141,12 @@ OURS = '-m apiphant.cli PRODUCT 127.0.0.1:PORT'
 GRANIAN = '-m granian --port PORT --no-log --no-ws --http 1 --backlog 4096'
 UVICORN = '-m uvicorn --port PORT --log-level error --no-access-log --lifespan off'
 GUNICORN = '-m gunicorn -b 127.0.0.1:PORT --log-level error --keep-alive 75 --backlog 2048 --worker-tmp-dir /dev/shm'
-BLOCKING = ('', '--blocking-threads 1', '--blocking-threads 2', '--blocking-threads 1 --runtime-mode st', '--blocking-threads 1 --runtime-mode mt')
-LOOPS = ('--loop asyncio', '--loop uvloop', '--loop uvloop --runtime-mode st', '--loop uvloop --runtime-mode mt', '--loop uvloop --task-impl rust')
+BLOCKING = (
+    '', '--blocking-threads 1', '--blocking-threads 2', '--blocking-threads 1 --runtime-mode st',
+    '--blocking-threads 1 --runtime-mode mt')
+LOOPS = (
+    '--loop asyncio', '--loop uvloop', '--loop uvloop --runtime-mode st', '--loop uvloop --runtime-mode mt',
+    '--loop uvloop --task-impl rust')
 POOLS = ('-k gevent', '-k gthread --threads 1', '-k gthread --threads 4', '-k gthread --threads 32')
 WAYS = ('--loop uvloop --http httptools', '--loop asyncio --http httptools', '--loop asyncio --http h11')
 

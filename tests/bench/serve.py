@@ -2,11 +2,11 @@
 
     .venv/bin/python tests/bench/serve.py [SECONDS]         whole ones for each server, load and round, by default 2
 
-First each server is tried with each of its settings, and the one that takes the least CPU is kept. Then all take their
-turns under each load: heads that repeat and heads that never do, bodies of 1 KB and 100 KB, 16 requests at once. What is
-compared is CPU time per request, user and system, of all processes of the server: it is steadier than the rate on a
-machine that others use. Prints the table, and writes it to tests/bench/results/serve.txt, which README shows. Installs
-the others into .venv-bench. Needs: apt-get install wrk; and libev-dev for bjoern
+First each server is tried with each of its settings, and the one that takes the least CPU is kept. Then all take
+their turns under each load: heads that repeat and heads that never do, bodies of 1 KB and 100 KB, 16 requests at once.
+What is compared is CPU time per request, user and system, of all processes of the server: it is steadier than the rate
+on a machine that others use. Prints the table, and writes it to tests/bench/results/serve.txt, which README shows.
+Installs the others into .venv-bench. Needs: apt-get install wrk; and libev-dev for bjoern
 """
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PACKAGES = ('gevent', 'granian', 'uvicorn', 'gunicorn', 'bjoern', 'falcon', 'fla
 
 @dataclass
 class Found:
-    """Of a server: CPU us a request by load, and under the first load what clients see; MB, and KB an idle connection."""
+    """Of a server: CPU us a request by load; under the first load what clients see; MB, and KB an idle connection."""
     candidate: Candidate
     cpu: dict[str, list[float]] = field(default_factory=dict)
     answered: list[Answered] = field(default_factory=list)
@@ -56,7 +56,9 @@ class Bench:
     def choose(self, rival: Rival) -> None:
         """Keep the setting that takes the least."""
         candidates = rival.candidates
-        by_cpu = {self._trial(candidate): candidate for candidate in candidates} if len(candidates) > 1 else {0.0: candidates[0]}
+        by_cpu = {0.0: candidates[0]}
+        if len(candidates) > 1:
+            by_cpu = {self._trial(candidate): candidate for candidate in candidates}
         self.found[rival.name] = Found(by_cpu[min(by_cpu)])
         tell(rival.name, *(f'{candidate.name}: {used:.1f}' for used, candidate in by_cpu.items()), sep='\n    ')
 
@@ -119,9 +121,10 @@ def tell(*words: object, sep: str = ' ') -> None:
 
 def report(bench: Bench) -> str:
     middle = {name: {load: median(values) for load, values in found.cpu.items()} for name, found in bench.found.items()}
-    lines = [heading()]
-    lines += [row(name, bench.found[name], middle[name], middle[BARE]) for name in sorted(middle, key=lambda name: middle[name]['repeated'])]
-    settings = [f'{name}: {found.candidate.name}' for name, found in bench.found.items() if found.candidate.name.startswith('-')]
+    names = sorted(middle, key=lambda name: middle[name]['repeated'])
+    lines = [heading(), *(row(name, bench.found[name], middle[name], middle[BARE]) for name in names)]
+    chosen = {name: found.candidate.name for name, found in bench.found.items()}
+    settings = [f'{name}: {setting}' for name, setting in chosen.items() if setting.startswith('-')]
     return '\n'.join([*lines, '', 'Settings, the best of those that were tried:', *settings, '', *notes()]) + '\n'
 
 
@@ -144,7 +147,8 @@ def cell(load: str, used: float, bare: float) -> str:
 def notes() -> list[str]:
     """What the figures are of."""
     python = ROOT / '.venv-bench/bin/python'
-    listed = subprocess.run([python, '-m', 'pip', 'list', '--format', 'freeze'], capture_output=True, text=True, check=True).stdout
+    command = [python, '-m', 'pip', 'list', '--format', 'freeze']
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     versions = dict(line.split('==') for line in listed.lower().splitlines() if '==' in line)
     named = ', '.join(f'{name} {versions[name]}' for name in PACKAGES if name in versions)
     absent = [f'Not measured, since pip cannot install it here: {name}' for name in missing()]

@@ -1,4 +1,4 @@
-"""Servers that are measured: in an environment of their own, started on a free port, ended with all that they started."""
+"""Servers that are measured: in an environment of their own, on a free port, ended with all that they started."""
 from __future__ import annotations
 
 import os
@@ -50,7 +50,8 @@ def others() -> str:
 
 def install(*names: str) -> subprocess.CompletedProcess[bytes]:
     python = ROOT / '.venv-bench/bin/python'
-    return subprocess.run([python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', *names], check=False)
+    command = [python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', *names]
+    return subprocess.run(command, check=False)
 
 
 def missing() -> list[str]:
@@ -66,7 +67,8 @@ def running(candidate: Candidate, python: str, folder: Path) -> Iterator[tuple[i
         port = probe.getsockname()[1]
     words = [word.replace('PORT', str(port)) for word in candidate.words]
     process = subprocess.Popen(
-        [sys.executable if candidate.is_ours else python, *words], cwd=folder, env={**os.environ, **candidate.environment},
+        [sys.executable if candidate.is_ours else python, *words],
+        cwd=folder, env={**os.environ, **candidate.environment},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         wait_until_answered(port)

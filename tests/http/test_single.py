@@ -91,7 +91,10 @@ def fail(environ, start_response):
 def leaving(environ, start_response):
     """Leaves greenlets that write and read when all this is over."""
     write = start_response('200 OK', [('Content-Length', '2')])
-    LEFT[:] = [gevent.spawn(lambda: (GO.wait(), write(b'evil'))), gevent.spawn(lambda: (GO.wait(), NOTED.append(environ['wsgi.input'].read())))]
+    stream = environ['wsgi.input']
+    LEFT[:] = [
+        gevent.spawn(lambda: (GO.wait(), write(b'evil'))),
+        gevent.spawn(lambda: (GO.wait(), NOTED.append(stream.read())))]
     return [b'ok']
 
 def going(environ, start_response):
@@ -105,7 +108,8 @@ def going(environ, start_response):
 
 @pytest.fixture(scope='module')
 def product(tmp_path_factory):
-    return write_tree(tmp_path_factory.mktemp('single'), {'shop/api/v0/echo.py': ECHO, 'shop/api/v0/raw.py': RAW}) / 'shop'
+    return write_tree(tmp_path_factory.mktemp('single'), {
+        'shop/api/v0/echo.py': ECHO, 'shop/api/v0/raw.py': RAW}) / 'shop'
 
 
 @pytest.fixture(scope='module')
@@ -142,7 +146,8 @@ def either(request):
 
 
 def post(body=b'{}', *headers, path='echo/read', method='POST'):
-    return '\r\n'.join([f'{method} /api/v0/{path} HTTP/1.1', 'Host: x', f'Content-Length: {len(body)}', *headers, '', '']).encode() + body
+    lines = [f'{method} /api/v0/{path} HTTP/1.1', 'Host: x', f'Content-Length: {len(body)}', *headers, '', '']
+    return '\r\n'.join(lines).encode() + body
 
 
 CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
@@ -227,7 +232,9 @@ def test_integers():
 
 
 def noted(server, count):
-    wait_for(lambda: server.post('/api/v0/raw/read')[1]['noted'].count('left') >= count, 'the stream to be noticed', DEADLINE)
+    wait_for(
+        lambda: server.post('/api/v0/raw/read')[1]['noted'].count('left') >= count, 'the stream to be noticed',
+        DEADLINE)
 
 
 @pytest.mark.parametrize('how', ['reset', 'closed'])
@@ -242,7 +249,8 @@ def test_left_while_a_stream_is_silent(hasty, how):
         if how == 'reset':
             leaves.reset()
         else:
-            leaves.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 1)  # seconds until the kernel has forgotten it
+            forgotten_after = 1  # seconds
+            leaves.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, forgotten_after)
             leaves.socket.close()
         noted(hasty, before + 1)
         assert stays.is_silent(1.5)
@@ -250,8 +258,10 @@ def test_left_while_a_stream_is_silent(hasty, how):
 
 
 @pytest.mark.parametrize(('sent', 'line'), [
-    (post(b'{"a":1}', path='echo/left')[:-3], 'POST /api/v0/echo/left 499 0 '), (post(b'{"a":1}', path='raw/create?left&late')[:-3], None),
-    (post(b'{"size":40000000}', path='echo/create'), 'POST /api/v0/echo/create 499 '), (post(path='raw/create?silent'), 'POST /api/v0/raw/create 499 5 ')])
+    (post(b'{"a":1}', path='echo/left')[:-3], 'POST /api/v0/echo/left 499 0 '),
+    (post(b'{"a":1}', path='raw/create?left&late')[:-3], None),
+    (post(b'{"size":40000000}', path='echo/create'), 'POST /api/v0/echo/create 499 '),
+    (post(path='raw/create?silent'), 'POST /api/v0/raw/create 499 5 ')])
 def test_access_log_of_one_that_left(server, sent, line):
     since = len(server.lines)
     with Wire(server, sent) as wire:
@@ -319,7 +329,8 @@ def read_on(wrapped):
     return b''.join(parts)
 
 
-@pytest.mark.parametrize('sent', [post(b'{}', 'Connection: close'), b'GET * HTTP/1.1\r\n\r\n', b'POST /', b'', post(path='raw/create?none')[:-1]])
+@pytest.mark.parametrize('sent', [
+    post(b'{}', 'Connection: close'), b'GET * HTTP/1.1\r\n\r\n', b'POST /', b'', post(path='raw/create?none')[:-1]])
 def test_close_notify(hasty_tls, certificate, sent):
     """However a connection ends, idle for too long too."""
     with raw_tls(hasty_tls, certificate, sent) as wrapped:
@@ -328,7 +339,10 @@ def test_close_notify(hasty_tls, certificate, sent):
 
 
 def test_close_notify_of_an_idle_connection(product, tmp_path):
-    with https(product, tmp_path, '--keep-alive', '1') as server, raw_tls(server, tmp_path / 'both.pem', post()) as wrapped:
+    with (
+        https(product, tmp_path, '--keep-alive', '1') as server,
+        raw_tls(server, tmp_path / 'both.pem', post()) as wrapped,
+    ):
         assert read_on(wrapped).endswith(b'{}')
 
 
@@ -392,7 +406,7 @@ MANY = b'{"a":[' + b','.join([b'{}'] * 330_000) + b']}'
 
 
 def test_large_body_gives_way(server):
-    """330,000 objects in a MB: while they are made, others have their turn. CPU time, since other processes may be busy too."""
+    """330,000 objects in a MB: while they are made, others have their turn. It is CPU time that is measured."""
     with Wire(server, post(b'{"seconds":3}', path='echo/update')) as watching:
         for _ in range(3):
             with Wire(server, post(MANY, path='echo/delete')) as wire:

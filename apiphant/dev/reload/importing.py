@@ -18,8 +18,8 @@ from importlib.util import decode_source, spec_from_file_location
 from types import CodeType, ModuleType
 from typing import Any
 
-from ...logs import format_error
 from ...modules import is_a
+from ...tracebacks import format_error
 from .attempts import Attempt, Parsed
 from .files import digest_of
 from .graph import imports_of, patches_of
