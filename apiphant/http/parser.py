@@ -142,7 +142,7 @@ class Parser:
             raise Refusal(431 if self._url else 414, 'the head is too large')
 
     def _check_protocol(self, message: Message) -> None:
-        """httptools takes RTSP, ICE and more spaces too, and tells neither that nor where the line is. Raises Refusal."""
+        """httptools takes RTSP, ICE and more spaces, and tells neither that nor where the line is. Raises Refusal."""
         recent = b''.join(self._recent)
         del self._recent[:-1]
         line = f' {message.target} HTTP/{message.version}\r\n'
