@@ -39,8 +39,12 @@ def parse(body: bytes, give_way: Callable[[], None] = go_on) -> Request:
 
     `give_way()` lets others have their turn in between.
     """
+    return _parse(body, give_way) if len(body) < LARGE or not gc.isenabled() else _parse_at_once(body, give_way)
+
+
+def _parse(body: bytes, give_way: Callable[[], None]) -> Request:
     try:
-        content = (_decode if len(body) < LARGE else _decode_at_once)(body) if body else {}
+        content = _decode(body) if body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest(NOT_AN_OBJECT) from None
     if type(content) is not dict:
@@ -48,15 +52,18 @@ def parse(body: bytes, give_way: Callable[[], None] = go_on) -> Request:
     return adopt(content, give_way)
 
 
-def _decode_at_once(body: bytes) -> Any:
-    """Without looks for garbage, which take longer the more there is, and would find none."""
-    was_enabled = gc.isenabled()
+def _parse_at_once(body: bytes, give_way: Callable[[], None]) -> Request:
+    """Without looks for garbage, but for others: they take longer the more there is, and would find none."""
+    def let_others() -> None:
+        gc.enable()
+        give_way()
+        gc.disable()
+
     gc.disable()
     try:
-        return _decode(body)
+        return _parse(body, let_others)
     finally:
-        if was_enabled:
-            gc.enable()
+        gc.enable()
 
 
 def answer(

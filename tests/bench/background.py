@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.bench import machines
-from tests.bench.serve import cpu, family, others, resident
+from tests.bench.servers import cpu, family, others, resident
 from tests.kit.running import clean_environment, wait_for, write_tree
 
 # Seconds. The first runs and a rest are left out, and should be over by a deadline.

@@ -30,7 +30,7 @@ from typing import Self
 import pexpect
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.bench.serve import cpu, family
+from tests.bench.servers import cpu, family
 from tests.kit.running import SAMPLE, clean_environment, dev, wait_for, write_tree
 from tests.kit.saves import SAVES
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.bench.serve import family, others
+from tests.bench.servers import family, others
 from tests.kit.redis import Redis
 from tests.kit.running import clean_environment, wait_for, write_tree
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.bench.serve import Candidate, others, resident, running
+from tests.bench.servers import Candidate, others, resident, running
 from tests.kit.running import Server, wait_for, write_tree
 from tests.kit.saves import SAVES
 from tests.kit.shop import Poller

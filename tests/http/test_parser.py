@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apiphant.http.message import Refusal
-from apiphant.http.parser import CHUNK_OVERHEAD, FIELDS, HEADERS, REQUEST_LINE, Parser
+from apiphant.http.parser import CHUNK_OVERHEAD, Parser
+from apiphant.http.rules import FIELDS, HEADERS, REQUEST_LINE
 
 MAX_BODY = 1000
 LINE = b'POST /a HTTP/1.1\r\n'
@@ -184,6 +185,15 @@ REFUSED = {
         'length in a trailer': CHUNKED + b'0\r\nContent-Length: 3\r\n\r\n',
         'star': get(b'*'), 'star and more': get(b'*/', method=b'OPTIONS'), 'authority': get(b'h:80'),
         'CONNECT': get(b'h:80', method=b'CONNECT'), 'relative': get(b'a'),
+        **{
+            f'absolute with {host}': get(b'http://' + host + b'/a')
+            for host in (b'', b'a@h', b'h:a', b'h:80:80', b'a,b', b'[::1')},
+        **{
+            f'{line} before a good one': line + b'\r\nHost: x\r\n\r\nGET /a HTTP/1.0\r\nHost: x\r\n\r\n'
+            for line in (b'GET /a RTSP/1.0', b'GET /a ICE/1.0', b'GET  /a HTTP/1.0')},
+        **{
+            f'{line} with a good one in it': line + b'\r\nA: GET /a HTTP/1.0\r\nHost: x\r\n\r\n'
+            for line in (b'GET /a RTSP/1.0', b'GET  /a HTTP/1.0')},
         'other scheme': get(b'ftp://h/'), 'absolute without a host': get(b'http:/a'),
         'small method': get(b'/', method=b'post'), 'unknown method': get(b'/', method=b'FOO'),
         'no method': b' / HTTP/1.1\r\nHost: x\r\n\r\n',
@@ -312,10 +322,21 @@ def test_upgrade_is_not_taken():
 @pytest.mark.parametrize(('version', 'headers', 'keep'), [
     (b'1.1', b'', True), (b'1.1', b'Connection: close\r\n', False), (b'1.1', b'Connection: a, Close\r\n', False),
     (b'1.1', b'Connection: keep-alive\r\n', True),
-    (b'1.0', b'', False), (b'1.0', b'Connection: keep-alive\r\n', True), (b'1.0', b'Connection: close\r\n', False)])
+    (b'1.0', b'', False), (b'1.0', b'Connection: keep-alive\r\n', True), (b'1.0', b'Connection: close\r\n', False),
+    *((version, line, False) for version in (b'1.0', b'1.1') for line in (
+        b'Connection: keep-alive, close\r\n', b'Connection: close, keep-alive\r\n',
+        b'Connection: close\r\nConnection: keep-alive\r\n', b'Connection: keep-alive\r\nConnection:\tCLOSE \r\n',
+        b'Connection: keep-alive,,close,\r\n'))])
 def test_keep_alive(version, headers, keep):
     owner, parser = parse(b'GET / HTTP/%b\r\nHost: x\r\n%b\r\n' % (version, headers))
     assert (owner.ends[0].keep_alive, parser.is_over) == (keep, not keep)
+
+
+@pytest.mark.parametrize('host', [b'h', b'H:8080', b'[::1]:80'])
+def test_host_of_an_absolute_target(host):
+    """It counts, and not what Host says."""
+    owner, _ = parse(get(b'http://%b/a' % host))
+    assert owner.ends[0].host == host
 
 
 def test_expect():

@@ -46,6 +46,7 @@ from apiphant.server import raw_environ, raw_response
 NOTED = []
 LEFT = []
 GO = Event()
+FAIL = Event()
 
 def read(request):
     return {'noted': NOTED}
@@ -76,6 +77,16 @@ def silent(environ, start_response):
         gevent.sleep(60)
     finally:
         NOTED.append('left')
+
+def failing(environ, start_response):
+    start_response('200 OK', [])
+    yield b'part'
+    FAIL.wait()
+    raise ValueError('after the head')
+
+def fail(environ, start_response):
+    FAIL.set()
+    return none(environ, start_response)
 
 def leaving(environ, start_response):
     """Leaves greenlets that write and read when all this is over."""
@@ -172,6 +183,33 @@ def test_listened_to_until_it_has_all(server, path):
         assert wire.rest() == b''
     assert answer.headers['Connection'] == 'close'
     assert path != 'echo/create' or len(answer.content['large']) == 3_000_000
+
+
+def test_listened_to_while_it_takes(either):
+    """A client that is slow, and says something, has its last answer nevertheless."""
+    with Wire(either) as wire:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        wire.send(post(b'{"size":600000}', 'Connection: close', path='echo/create'))
+        data = b''
+        while part := wire.socket.recv(16 * 1024):
+            data += part
+            time.sleep(0.1)
+            wire.send(b'x')
+    assert data.endswith(b'xxx"}')
+    assert len(data) > 600_000
+
+
+def test_failure_takes_no_earlier_answer(server):
+    """What a client has not read yet would be lost with a reset, which closing with something unread is."""
+    with Wire(server, post(b'{"n":1}') + post(path='raw/create?failing')) as wire, Wire(server) as other:
+        wait_for(lambda: b'part' in wire.socket.recv(4096, socket.MSG_PEEK), 'the begun answer')
+        wire.send(post())
+        other.send(post(path='raw/create?fail'))
+        other.answer()
+        logged = server.wait_for_line('POST /api/v0/raw/create ([0-9]+) 4 ')
+        assert wire.answer().content == {'n': 1}
+        assert wire.rest().endswith(b'\r\n4\r\npart\r\n')
+    assert logged[1] == '200'  # the client has not left
 
 
 def test_listened_to_not_for_ever(hasty):

@@ -126,6 +126,11 @@ def fails_after(start_response):
     start_response('200 OK', [('Content-Type', 'text/plain')])
     return Body(b'part', ValueError('after the head'))
 
+def fails_whole(start_response):
+    start_response('200 OK', [('Content-Length', '4')])
+    yield b'part'
+    raise ValueError('after the head')
+
 def fails_first(start_response):
     start_response('200 OK', [('X-First', 'a')])
     return Body(ValueError('before any'))
@@ -250,6 +255,12 @@ def test_environ(server):
         'HTTP_X_Y': '\xe9', 'wsgi.version': [1, 0],
         'wsgi.url_scheme': 'http', 'wsgi.multithread': True, 'wsgi.multiprocess': environ['wsgi.multiprocess'],
         'wsgi.run_once': False, 'wsgi.input_terminated': True}
+
+
+def test_host_of_an_absolute_target(server):
+    """It counts, and not what Host says."""
+    with Wire(server, request('valid/read').replace(b'/api', b'http://h:8080/api', 1)) as wire:
+        assert wire.answer().content['HTTP_HOST'] == 'h:8080'
 
 
 TEXT = b'ab\ncde\n\nfg'
@@ -380,6 +391,16 @@ def test_fails_after_the_head(server, name, part, error):
         assert answer.count(b'HTTP/1.1') == 1
     server.wait_for_line(error, since)
     server.wait_for_line('Traceback', since)
+
+
+@pytest.mark.parametrize(('name', 'method'), [('fails_after', 'HEAD'), ('fails_whole', 'POST')])
+def test_fails_after_the_whole_answer(server, name, method):
+    """Nothing is missing, and the head has said that the connection is kept."""
+    since = len(server.lines)
+    with Wire(server, request(f'output/create?{name}', method=method) + request('output/create?listed')) as wire:
+        assert wire.answer(has_body=method != 'HEAD').status == 'HTTP/1.1 200 OK'
+        assert wire.answer().body == b'abc'
+    server.wait_for_line('ValueError: after the head', since)
 
 
 def test_less_than_said(server):
