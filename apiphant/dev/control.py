@@ -3,7 +3,9 @@
 console -> app   {"warm": [names]}   import these packages, and wait for your turn
                  {"begin": {"trial": bool, "learned": {module: why}}}
                                      import the product; in a trial, say what is broken when you are to serve
-                 {"look": [paths]}   the tree may have changed; the paths were saved whole
+                 {"look": [paths], "changed": [paths]}
+                                     these were saved whole, those changed and may be half written: files, and folders
+                                     with all that is in them; null for any path
                  {"catch_up": [paths]}
                                      look, and say that you are ready, before you are to serve
                  {"serve": 1}        accept connections from now on

@@ -104,7 +104,7 @@ class Shop:
             poller.polls(1)
         lines = self.reloads(since)
         assert poller.failures == [], self.server.lines[since:]
-        assert self.answer('pid') == pid
+        assert self.answer('pid') == pid, self.server.lines[since:]
         assert len(lines) in reloads, lines
 
 

@@ -147,7 +147,7 @@ def started(product: Product, listener: socket.socket, out: Out, poll: float | N
     """A session with its app and its watcher running; `out` gets what they have to say, `lender` has the terminal."""
     supervisor = Supervisor(product, listener, out.write, out.say, lender)
     try:
-        Watcher(product.path, supervisor.look, lambda: supervisor.state.files, out.say, poll=poll).start()
+        Watcher(str(product.path), supervisor.look, lambda: supervisor.state.files, out.say, poll=poll).start()
         yield Session(product, address.of(listener), supervisor)
     finally:
         supervisor.stop()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
@@ -74,14 +74,14 @@ class Supervisor:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: an app that starts has no handler yet
         self._keep(self._apps.first())
 
-    def look(self, saved: Iterable[str]) -> None:
-        """The tree may have changed; these paths were saved whole."""
-        paths = list(saved)
+    def look(self, saved: Collection[str], changed: Collection[str] | None) -> None:
+        """The first paths were saved whole, the others may be half written; None for any path."""
+        paths = [*saved, *(changed or ())]
         if paths:
             self._saved.set()
         with self._changing:
             self._missed.update(paths if self._candidate else ())
-            self._app.channel.send(look=paths)
+            self._app.channel.send(look=list(saved), changed=None if changed is None else list(changed))
         self._give_up_endless()
 
     def interrupt(self) -> None:
@@ -323,6 +323,7 @@ class Supervisor:
             if is_needed:
                 self.state.begin()
                 self._keep(app)
+                app.channel.send(look=[], changed=None)  # what was told meanwhile, nobody heard
         if not is_needed:
             app.leave()
 

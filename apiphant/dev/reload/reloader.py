@@ -70,7 +70,7 @@ class Reloader:
         self._restart = restart
         self._unloader = Unloader(running, self._settle)
         self._attempts = Attempts(product.name)
-        self._changes = Changes(product, self._attempts, look_again)
+        self._changes = Changes(product, self._attempts, look_again, self._breathe)
         self._finder = Finder(product.name, str(product.path), self._attempts, self._discard)
         self._reporter = Reporter(product.name, product.path, lambda: self._changes.tree)
         self._asked: dict[str, str] = {}  # digests of modules for which a restart was asked for
@@ -79,6 +79,7 @@ class Reloader:
         self._longest = math.inf  # seconds that an import may take; no limit at first
         self._lock = RLock()
         self._checking: Any = None
+        self._resumed = 0.0  # when others had their turn
 
     def start(self, learned: Mapping[str, str]) -> None:
         """Import everything for the first time."""
@@ -88,7 +89,7 @@ class Reloader:
         began = time.monotonic()
         tell_after(UNSAID, lambda: self._longest < math.inf, self._what_is_imported)
         with self._lock:
-            self._changes.scan()
+            self._changes.scan(None)
             self._changes.believe_all()
             self._import_anew(set(), self._changes.roots)
             self._attempts.take_executed()
@@ -104,24 +105,25 @@ class Reloader:
         self._reporter.is_silent = False
         self._reporter.say_errors(self._attempts, self._live())
 
-    def look(self, saved: Collection[str] = ()) -> bool:
-        """Reload if something is not as it was. `saved` are paths known to be written whole.
+    def look(self, saved: Collection[str] = (), changed: Collection[str] | None = ()) -> bool:
+        """Reload if something is not as it was.
 
+        `saved` are paths known to be written whole, `changed` others, folders with all that is in them; None for any.
         Returns whether something was reloaded.
         """
         with self._lock:
-            started = time.perf_counter()
-            self._changes.scan()
-            changed = self._changes.find(frozenset(saved))
-            files = self._changes.files_of(changed)
-            names = self._new(changed - files | plan.readers(changed, self._attempts))
+            started = self._resumed = time.perf_counter()
+            self._changes.scan(None if changed is None else {*saved, *changed})
+            found = self._changes.find(frozenset(saved))
+            files = self._changes.files_of(found)
+            names = self._new(found - files | plan.readers(found, self._attempts))
             decision = self._decide(names)
             if not names or not decision.is_swap:
                 self._ask(names, decision)
                 return False
             swapped = self._reload(names, decision.dirty)
             if swapped:
-                shown = files | changed & swapped
+                shown = files | found & swapped
                 seconds = time.perf_counter() - started
                 self._reporter.say_reloaded(shown, swapped - shown, len(swapped), seconds * 1000)
             return True
@@ -277,14 +279,18 @@ class Reloader:
         self._attempts.outdate(importers(changed, imports) & waiting & imports.keys())
         return {name: imported for name, imported in imports.items() if name not in waiting}
 
+    def _breathe(self) -> None:
+        """Others get their turn."""
+        if self._finder.is_serving and time.perf_counter() - self._resumed > TURN:
+            gevent.sleep(BREATH)
+            self._resumed = time.perf_counter()
+
     def _import_all(self, names: Iterable[str]) -> None:
-        resumed = time.perf_counter()
+        self._resumed = time.perf_counter()
         targets = {target.module for target in self._changes.targets}
         for name in names:
             self._import(name, name in targets)
-            if self._finder.is_serving and time.perf_counter() - resumed > TURN:
-                gevent.sleep(BREATH)
-                resumed = time.perf_counter()
+            self._breathe()
 
     def _import(self, name: str, is_target: bool) -> None:
         """One unit of work: whatever a module raises, SystemExit and GreenletExit included, breaks only it."""
