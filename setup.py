@@ -55,7 +55,6 @@ setup(
         'pygments>=2.18',
         'requests>=2.31',
         'tzdata',  # zones, where the system has none
-        'watchdog>=6.0',
     ],
     extras_require={
         # background/cluster overrides the methods of Celery's Consumer that hear of lost connections and of unknown

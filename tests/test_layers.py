@@ -25,10 +25,9 @@ HOMES = {
     'redis': ['background.cluster'],
     'prompt_toolkit': ['dev.console.screen', 'dev.console.prompt'],
     'pygments': ['dev.console.highlight'],
-    'watchdog': ['dev.console.watch'],
 }
 WITHOUT_GEVENT = ['cli', 'api', 'dev.line', 'dev.source', 'dev.console']
-COSTLY = ['argparse', 'celery', 'croniter', 'gevent', 'gunicorn', 'prompt_toolkit', 'pygments', 'redis', 'requests', 'watchdog']
+COSTLY = ['argparse', 'celery', 'croniter', 'gevent', 'gunicorn', 'prompt_toolkit', 'pygments', 'redis', 'requests']
 
 
 def module_of(path: Path) -> str:

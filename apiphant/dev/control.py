@@ -19,7 +19,8 @@ app -> console   {"ready": [routes], "files": [paths], "broken": [modules], "rep
                   "clashes": [modules], "holds": bool, "packages": [names]}
                                      ready to serve; also after each reload. A save of these files counts, too;
                                      clashes are broken since something is held by another process, perhaps by
-                                     the app before if that holds something; packages are there if they changed
+                                     the app before if that holds something; packages and files are there if they
+                                     changed
                  {"restart": why, "learned": {module: why}, "doubt": [modules], "quiet": bool, "outside": bool}
                                      a fresh process is needed; doubt: whether these are broken it will tell; quiet:
                                      say so when it is done; outside: what changed may be in a standby already
@@ -31,6 +32,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,10 +48,13 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._lines = connection.makefile('rb')
+        self._sending = threading.Lock()  # one that does not fit into the socket goes in several parts
 
     def send(self, **message: Any) -> None:
+        line = json.dumps(message).encode() + b'\n'
         try:
-            self._connection.sendall(json.dumps(message).encode() + b'\n')
+            with self._sending:
+                self._connection.sendall(line)
         except OSError:
             pass
 

@@ -78,7 +78,7 @@ class AppProcess:
         self._restart_files = RestartFiles(found, self._look_again)
         self._packages: AsyncResult[list[str]] = AsyncResult()  # to import as a standby
         self._begun: AsyncResult[dict[str, Any]] = AsyncResult()
-        self._told: list[str] = []  # packages
+        self._told: dict[str, list[str]] = {}  # packages, files
         self._wanted = Event()  # whether the console wants this app to serve
         self._stopped = Event()
         self._patience = GRACEFUL_TIMEOUT
@@ -134,11 +134,12 @@ class AppProcess:
     def _tell_ready(self) -> None:
         reloader = self._reloader
         packages = standby.packages(self._product.name, side_effects.modules_before_changes())
-        news = {'packages': packages} if packages != self._told else {}
-        self._told = packages
+        known = {'packages': packages, 'files': [*reloader.data, *self._restart_files.files]}
+        news = {what: names for what, names in known.items() if names != self._told.get(what)}
+        self._told = known
         self._channel.send(
-            ready=reloader.routes, files=[*reloader.data, *self._restart_files.files], broken=reloader.broken,
-            reports=reloader.reports, clashes=reloader.clashes, holds=reloader.holds, **news)
+            ready=reloader.routes, broken=reloader.broken, reports=reloader.reports, clashes=reloader.clashes,
+            holds=reloader.holds, **news)
 
     def _look_again(self, seconds: float) -> None:
         gevent.spawn_later(seconds, self._wake.set)

@@ -104,7 +104,8 @@ class Changes:
         file = self.tree.get(name) or self._data.get(name)
         if file and waited < LONGEST_WRITING and is_being_written(file.path):
             return False
-        if waited >= SETTLING:
+        is_folder = name in self.tree and not self.tree[name].digest
+        if is_folder or waited >= SETTLING:
             return True
         if file is None or (file.is_empty and (name in self._believed or name in self._data)):
             return False
