@@ -15,12 +15,12 @@ console -> app   {"warm": [names]}   import these packages, and wait for your tu
                  {"ping": 1}         answered by {"pong": 1}
                  {"ask": number, "what": "py", ...}   answered by {"answer": number, "text": ..., "failed": bool}
                  {"tty": bool}       the terminal is lent, or cannot be
-app -> console   {"ready": [routes], "files": [paths], "broken": [modules], "reports": {module: report},
+app -> console   {"ready": [routes], "broken": [modules], "reports": {module: report},
                   "clashes": [modules], "holds": bool, "packages": [names]}
-                                     ready to serve; also after each reload. A save of these files counts, too;
+                                     ready to serve; also after each reload;
                                      clashes are broken since something is held by another process, perhaps by
-                                     the app before if that holds something; packages and files are there if they
-                                     changed
+                                     the app before if that holds something; packages are there if they changed
+                 {"files": [paths]}  a change of these counts, too
                  {"restart": why, "learned": {module: why}, "doubt": [modules], "quiet": bool, "outside": bool}
                                      a fresh process is needed; doubt: whether these are broken it will tell; quiet:
                                      say so when it is done; outside: what changed may be in a standby already

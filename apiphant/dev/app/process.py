@@ -39,6 +39,7 @@ from .evaluate import Evaluator
 
 GRACEFUL_TIMEOUT = 8.0  # seconds
 NICE = 5  # where somebody types beside it: keys come first when the machine is busy
+TELLING = 1.0  # seconds after which the console knows of files that calls have read
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,9 @@ class AppProcess:
         self._restart_files = RestartFiles(found, self._look_again)
         self._packages: AsyncResult[list[str]] = AsyncResult()  # to import as a standby
         self._begun: AsyncResult[dict[str, Any]] = AsyncResult()
-        self._told: dict[str, list[str]] = {}  # packages, files
+        self._told: list[str] = []  # packages
+        self._told_files: list[str] = []
+        self._late_reads = 0  # when files were told
         self._wanted = Event()  # whether the console wants this app to serve
         self._stopped = Event()
         self._patience = GRACEFUL_TIMEOUT
@@ -97,6 +100,7 @@ class AppProcess:
         self._reloader.start(begin['learned'])
         self._restart_files.changed()
         self._tell_ready()
+        self._tell_files()
         gevent.spawn(self._reload_forever)
         gevent.signal_handler(signal.SIGTERM, self._stopped.set)
         gevent.wait((self._wanted, self._stopped), count=1)
@@ -134,12 +138,18 @@ class AppProcess:
     def _tell_ready(self) -> None:
         reloader = self._reloader
         packages = standby.packages(self._product.name, side_effects.modules_before_changes())
-        known = {'packages': packages, 'files': [*reloader.data, *self._restart_files.files]}
-        news = {what: names for what, names in known.items() if names != self._told.get(what)}
-        self._told = known
+        news = {'packages': packages} if packages != self._told else {}
+        self._told = packages
         self._channel.send(
             ready=reloader.routes, broken=reloader.broken, reports=reloader.reports, clashes=reloader.clashes,
             holds=reloader.holds, **news)
+
+    def _tell_files(self) -> None:
+        self._late_reads = self._reloader.late_reads
+        files = [*self._reloader.data, *self._restart_files.files]
+        if files != self._told_files:
+            self._told_files = files
+            self._channel.send(files=files)
 
     def _look_again(self, seconds: float) -> None:
         gevent.spawn_later(seconds, self._wake.set)
@@ -209,7 +219,10 @@ class AppProcess:
 
     def _reload_forever(self) -> None:
         while not self._stopped.is_set():
-            self._wake.wait()
+            if not self._wake.wait(TELLING):
+                if self._late_reads != self._reloader.late_reads:
+                    self._tell_files()
+                continue
             self._wake.clear()
             saved, self._saved = self._saved, set()
             changed, self._changed = self._changed, set()
@@ -223,6 +236,7 @@ class AppProcess:
             self._tell_ready()
         if outside := self._restart_files.changed():
             self._ask_restart(f'{outside} changed', {}, is_outside=True)
+        self._tell_files()
 
 
 class TaskFailed(Exception):

@@ -283,6 +283,8 @@ class Supervisor:
             self._answered.set()
         if 'served' in message:
             self.state.served = message['served']
+        if 'files' in message:
+            self.state.files = frozenset(message['files'])
         if 'answer' in message:
             self.state.note_answer(message)
         if 'restart' in message:

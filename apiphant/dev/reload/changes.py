@@ -38,8 +38,8 @@ class Changes:
 
     @property
     def data(self) -> list[str]:
-        """Paths of other files that modules read when they were imported."""
-        return sorted(self._data)
+        """Paths of other files that modules have read."""
+        return sorted(self._reads())
 
     @property
     def roots(self) -> set[str]:
@@ -59,8 +59,10 @@ class Changes:
         before, self.tree = self.tree, self._disk.look_at(wanted)
         if _paths(before) != _paths(self.tree) or self._seen.keys() - self._believed:
             self._scan_targets()
-        paths = {path for attempt in self._attempts.values() for path in attempt.reads}
-        self._data = {path: look_at(path, self._data.get(path)) for path in paths}
+        self._data = {path: look_at(path, self._data.get(path)) for path in self._reads()}
+
+    def _reads(self) -> set[str]:
+        return {path for attempt in self._attempts.values() for path in attempt.reads}
 
     def _waiting_paths(self) -> Iterator[str]:
         for name in self._seen:

@@ -162,8 +162,13 @@ class Reloader:
 
     @property
     def data(self) -> list[str]:
-        """Paths of other files that modules read when they were imported."""
+        """Paths of other files that modules have read."""
         return self._changes.data
+
+    @property
+    def late_reads(self) -> int:
+        """How many of them were read by calls."""
+        return self._attempts.late_reads
 
     # Swap, or a fresh process
 
