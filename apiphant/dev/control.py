@@ -15,12 +15,14 @@ console -> app   {"warm": [names]}   import these packages, and wait for your tu
                  {"ping": 1}         answered by {"pong": 1}
                  {"ask": number, "what": "py", ...}   answered by {"answer": number, "text": ..., "failed": bool}
                  {"tty": bool}       the terminal is lent, or cannot be
-app -> console   {"ready": [routes], "broken": [modules], "reports": {module: report},
+app -> console   {"ready": [routes], "broken": [modules], "dead": [modules], "reports": {module: report},
                   "clashes": [modules], "holds": bool, "packages": [names]}
-                                     ready to serve; also after each reload;
-                                     clashes are broken since something is held by another process, perhaps by
-                                     the app before if that holds something; packages are there if they changed
+                                     ready to serve; also after each reload; dead are broken and have no good code;
+                                     clashes are broken since something is held by another process, perhaps by the app
+                                     before if that holds something; packages are there if they changed
                  {"files": [paths]}  a change of these counts, too
+                 {"broken": [modules], "dead": [modules]}
+                                     by a judgement
                  {"restart": why, "learned": {module: why}, "doubt": [modules], "quiet": bool, "outside": bool}
                                      a fresh process is needed; doubt: whether these are broken it will tell; quiet:
                                      say so when it is done; outside: what changed may be in a standby already

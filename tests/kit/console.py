@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tests.kit.processes import children, cpu_of
+from tests.kit.processes import app_of, cpu_of
 from tests.kit.running import DEADLINE, clean_environment, wait_for
 from tests.kit.terminal import TAB, Terminal
 
@@ -58,8 +58,12 @@ class Console(Terminal):
         self.wait_until(lambda: word in self.offered, f'{word!r} in the menu', deadline)
 
     def wait_for_app(self, other_than: int = 0) -> int:
-        """The process id of the app."""
-        return wait_for(lambda: next((pid for pid in sorted(children(self.pid)) if pid != other_than), 0), 'an app process')
+        """The process id of the app: of that which accepts connections."""
+        return wait_for(lambda: self._app_other_than(other_than), 'an app that serves')
+
+    def _app_other_than(self, pid: int) -> int:
+        found = app_of(self.pid, self.port)
+        return found if found != pid else 0
 
     def complete(self, text: str, whole: str) -> None:
         """Tab makes the text whole, sooner or later: the routes of a new file may be on their way."""

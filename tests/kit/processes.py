@@ -45,6 +45,18 @@ def descendants(pid: int) -> list[int]:
     return [found for child in sorted(children(pid)) for found in (child, *descendants(child))]
 
 
+def commands(pid: int) -> list[str]:
+    """What a process's descendants are, as they were started: their words, with spaces between."""
+    return [words for found in descendants(pid) if (words := _words_of(found))]
+
+
+def _words_of(pid: int) -> str:
+    try:
+        return Path(f'/proc/{pid}/cmdline').read_text().replace('\0', ' ').strip()
+    except OSError:
+        return ''
+
+
 def is_running(pid: int) -> bool:
     """Whether there is such a process, and it is no zombie."""
     try:
@@ -73,9 +85,10 @@ def is_free(port: int, host: str = '127.0.0.1') -> bool:
 
 def open_files(pid: int) -> list[str]:
     found = []
-    for entry in Path(f'/proc/{pid}/fd').iterdir():
-        with suppress(OSError):  # closed meanwhile
-            found.append(os.readlink(entry))
+    with suppress(OSError):  # it is gone
+        for entry in Path(f'/proc/{pid}/fd').iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found.append(os.readlink(entry))
     return found
 
 
@@ -176,3 +189,27 @@ def option_variables(options: Mapping[str, object]) -> dict[str, str]:
 
 def lines_like(program: Program, pattern: str) -> list[str]:
     return [line for line in program.lines if re.search(pattern, line)]
+
+
+def app_of(parent: int, port: int) -> int:
+    """The child of a process that accepts connections to the port; 0 if none does just now."""
+    with socket.create_connection(('127.0.0.1', port), timeout=DEADLINE) as connection:
+        own = connection.getsockname()[1]
+        end = time.monotonic() + PROMPT
+        while time.monotonic() < end:
+            held = f'socket:[{_accepted(port, own)}]'
+            for pid in children(parent):
+                if held in open_files(pid):
+                    return pid
+            time.sleep(0.005)
+    return 0
+
+
+def _accepted(port: int, client: int) -> int:
+    """The inode of the server's end of a connection, 0 before it is accepted."""
+    ends = f':{port:04X}', f':{client:04X}'
+    for line in Path('/proc/net/tcp').read_text().splitlines():
+        _, local, remote, *rest = line.split()
+        if (local[-5:], remote[-5:]) == ends:
+            return int(rest[6])
+    return 0

@@ -61,8 +61,11 @@ class Shop:
         try:
             return wait_for(condition, what)
         except AssertionError as error:
-            lines = [line for line in self.server.lines if ' POST ' not in line]
-            raise AssertionError(f'{error}; the log ends with:\n' + '\n'.join(lines[-20:])) from None
+            raise AssertionError(f'{error}; the log ends with:\n{self.told(0)}') from None
+
+    def told(self, since: int) -> str:
+        """The end of the log, less the lines of calls."""
+        return '\n'.join([line for line in self.server.lines[since:] if ' POST ' not in line][-40:])
 
     def fence(self) -> int:
         """The number of log lines there are, once all saves before this have been seen."""
@@ -103,8 +106,8 @@ class Shop:
             self.settle()
             poller.polls(1)
         lines = self.reloads(since)
-        assert poller.failures == [], self.server.lines[since:]
-        assert self.answer('pid') == pid, self.server.lines[since:]
+        assert poller.failures == [], (poller.failures, self.told(since))
+        assert self.answer('pid') == pid, self.told(since)
         assert len(lines) in reloads, lines
 
 

@@ -23,6 +23,7 @@ from greenlet import gettrace, settrace
 
 from ..control import Channel
 from ..gate import Guarded
+from ..reload.side_effects import unobserved
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ class Terminal:
             self._channel.send(tty='acquire')
             is_granted = bool(self._granted.get())
         if is_granted:
-            self._take()
+            with unobserved():
+                self._take()
         return is_granted
 
     def _take(self) -> None:
@@ -78,8 +80,9 @@ class Terminal:
         if self.is_held:
             self.is_held = False
             sys.stdout.flush()
-            while self._undo:
-                self._undo.pop()()
+            with unobserved():
+                while self._undo:
+                    self._undo.pop()()
             self._channel.send(tty='release')
 
 

@@ -141,8 +141,8 @@ class AppProcess:
         news = {'packages': packages} if packages != self._told else {}
         self._told = packages
         self._channel.send(
-            ready=reloader.routes, broken=reloader.broken, reports=reloader.reports, clashes=reloader.clashes,
-            holds=reloader.holds, **news)
+            ready=reloader.routes, broken=reloader.broken, dead=reloader.dead, reports=reloader.reports,
+            clashes=reloader.clashes, holds=reloader.holds, **news)
 
     def _tell_files(self) -> None:
         self._late_reads = self._reloader.late_reads
@@ -180,6 +180,10 @@ class AppProcess:
             self._changed = None
         elif self._changed is not None:
             self._changed.update(paths)
+
+    def _judge(self, reports: dict[str, str]) -> None:
+        self._reloader.judged(reports)
+        self._channel.send(broken=self._reloader.broken, dead=self._reloader.dead)
 
     def _catch_up(self, saved: list[str]) -> None:
         try:
@@ -248,7 +252,7 @@ MESSAGES: dict[str, Callable[[AppProcess, Any], object]] = {
     'begin': lambda app, how: app._begun.set(how),
     'serve': lambda app, _: app._wanted.set(),
     'leave': AppProcess._leave,
-    'judged': lambda app, reports: app._reloader.judged(reports),
+    'judged': lambda app, reports: gevent.spawn(app._judge, reports),
     'tty': lambda app, is_granted: app._terminal.granted(is_granted),
     'ping': lambda app, number: app._channel.send(pong=number),
     'look': AppProcess._note_saved,

@@ -18,6 +18,7 @@ class AppState:
         self.served = 0  # calls, by the app, of others than the console
         self.files: frozenset[str] = frozenset()  # whose saving counts beside that of Python files
         self.broken: frozenset[str] = frozenset()  # modules
+        self.dead: frozenset[str] = frozenset()  # those of them that have no good code
         self.packages: tuple[str, ...] = ()  # those that the product imports and that are not its own
         self.learned: dict[str, str] = {}  # modules that only a fresh process can follow, and why
         self.holds = False  # whether it has a port or a lock that another process may want
@@ -44,7 +45,6 @@ class AppState:
     def note_ready(self, message: dict[str, Any]) -> bool:
         """It serves, or has reloaded. Returns whether one served before."""
         self.routes = Routes(message['ready'])
-        self.broken = frozenset(message['broken'])
         self.holds = message['holds']
         self.packages = tuple(message.get('packages', self.packages))
         self.is_waiting = False
@@ -54,6 +54,10 @@ class AppState:
         self.ready.set()
         self.settled.set()
         return was_ready
+
+    def note_broken(self, message: dict[str, Any]) -> None:
+        self.broken = frozenset(message['broken'])
+        self.dead = frozenset(message['dead'])
 
     def note_answer(self, message: dict[str, Any]) -> None:
         with self._changed:

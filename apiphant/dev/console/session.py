@@ -20,8 +20,10 @@ from ..line.command import interpret
 from ..line.context import BadLine, Context
 from ..line.effect import Ask, Call, Do, Effect, Save, Use
 from ..source.fields import Description, describe
+from .lending import Lender
 from .reply import CallError, Reply
-from .supervise import Lender, Supervisor
+from .restarter import Order
+from .supervise import Supervisor
 from .watch import Watcher
 
 SETTLE = 0.05  # seconds that log lines of a call have to come before its answer is shown
@@ -63,7 +65,7 @@ class Session:
         if isinstance(effect, Use):
             self._version = effect.version
         if effect == Do('restart'):
-            self.supervisor.restart_as_asked()
+            self.supervisor.restart(Order('as you asked'))
         return effect
 
     def call(self, call: Call, *, is_kept: bool = True) -> Reply:

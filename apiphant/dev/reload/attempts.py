@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import CodeType
@@ -13,6 +13,9 @@ from ...reload import UNLOADERS
 from .decision import Change, Effects
 from .graph import imported_by
 from .side_effects import SideEffects
+
+_context_of: Callable[[BaseException], BaseException | None] = vars(BaseException)['__context__'].__get__
+_cause_of: Callable[[BaseException], BaseException | None] = vars(BaseException)['__cause__'].__get__
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,13 @@ class Attempts(Mapping[str, Attempt]):
     @contextmanager
     def staging(self) -> Iterator[None]:
         """Meanwhile failures are remembered, so that no module is executed for each of its importers."""
-        self._failures = {}
+        failures = self._failures = {}
         try:
             yield
         finally:
             self._failures = None
+            for error in failures.values():
+                _drop_frames(error)
 
     def failure(self, name: str) -> BaseException | None:
         """The error with which this module failed while this staging goes on."""
@@ -196,6 +201,18 @@ class Attempts(Mapping[str, Attempt]):
         """Modules whose code was executed since this was asked last."""
         executed, self._executed = self._executed, []
         return executed
+
+
+def _drop_frames(error: BaseException) -> None:
+    """They hold modules that are replaced, and have been told in the report."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        found = pending.pop()
+        if found is not None and id(found) not in seen:
+            seen.add(id(found))
+            BaseException.with_traceback(found, None)
+            pending += [_context_of(found), _cause_of(found)]
 
 
 def _has_unloader(name: str) -> bool:

@@ -21,17 +21,16 @@ LONGEST_WRITING = 5.0  # seconds for which a process may have it open for writin
 class Changes:
     """Compares what is on disk with the `attempts`.
 
-    `look_again(seconds)` is asked for where something has to settle first, `breathe()` is called while much is read.
+    `look_again(seconds)` is asked for where something has to settle first.
     """
 
-    def __init__(self, product: Product, attempts: Mapping[str, Attempt], look_again: Callable[[float], Any],
-                 breathe: Callable[[], object]) -> None:
+    def __init__(self, product: Product, attempts: Mapping[str, Attempt], look_again: Callable[[float], Any]) -> None:
         self.tree: Files = {}
         self.targets: list[Target] = []
         self._product = product
         self._attempts = attempts
         self._look_again = look_again
-        self._disk = Disk(product.path, product.name, breathe)
+        self._disk = Disk(product.path, product.name)
         self._data: dict[str, File] = {}  # other files that modules read when they were imported, by path
         self._believed: dict[str, str] = {}  # paths of the tree, as far as they are believed
         self._seen: dict[str, float] = {}  # since when a change waits to be believed
@@ -116,6 +115,10 @@ class Changes:
     def digest(self, name: str) -> str:
         """Of a module's source, '' if there is none."""
         return self.tree[name].digest if name in self.tree else ''
+
+    def is_missing(self, name: str) -> bool:
+        """Whether this would be a module of the product, and is none."""
+        return name.startswith(f'{self._product.name}.') and name not in self.tree
 
     def files_of(self, names: Collection[str]) -> set[str]:
         """Those of the names that are paths of data."""

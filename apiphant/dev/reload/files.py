@@ -6,11 +6,13 @@ import hashlib
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fcntl import F_RDLCK, F_SETLEASE, F_SETSIG, F_UNLCK, fcntl
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+
+from .turns import Turns
 
 RACY = 0.05  # seconds: a file changed this lately may change again and keep its time stamps
 LARGE = 8 * 1024 * 1024  # bytes, above which a file is not read to see whether it changed
@@ -44,13 +46,13 @@ class Disk:
     """Every module below the package `name` in `folder`, as it was when it was looked at last.
 
     Only what is told is looked at: nobody sees half of what a tool is changing, and no call waits for thousands of
-    files. `breathe()` is called now and then while all of it is read.
+    files: while all of it is read, others get their turn.
     """
 
-    def __init__(self, folder: Path, name: str, breathe: Callable[[], object]) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         self._folder = str(folder)
         self._name = name
-        self._breathe = breathe
+        self._turns = Turns()
         self._listed: dict[str, Listing] = {}
         self._known: dict[str, File] = {}  # before all of it is read anew
 
@@ -64,6 +66,7 @@ class Disk:
             for path in paths:
                 self._look_at(path)
         found: dict[str, File] = {}
+        self._turns = Turns()
         self._gather(found, self._folder, self._name, frozenset())
         self._known = {}
         return found
@@ -106,7 +109,7 @@ class Disk:
     def _listing(self, folder: str) -> Listing | None:
         """None if it is gone, or not for us to read."""
         if folder not in self._listed:
-            self._breathe()
+            self._turns.pause()
             try:
                 self._listed[folder] = Listing(folder, self._known)
             except OSError:

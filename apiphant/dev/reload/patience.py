@@ -5,7 +5,7 @@ import math
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from typing import Any
 
@@ -16,6 +16,8 @@ from greenlet import getcurrent
 from ...threads import start_thread
 
 NUMBER = signal.SIGUSR1  # that also interrupts handlers
+LONGEST = 2.0  # seconds for which an import that is done again may hold calls, or other saves
+MARGIN = 3  # times what all imports took at the start, if that is longer
 PERIOD = 0.05  # seconds between two interruptions: code may catch them
 
 
@@ -27,19 +29,30 @@ class Patience:
     """With what the greenlet that reloads does."""
 
     def __init__(self) -> None:
+        self.longest = math.inf  # seconds that an import may take; no limit at first
         self._deadline = math.inf
-        self._seconds = 0.0
         self._greenlet: object = None
         self._is_watched = False
 
+    def note_start(self, seconds: float) -> None:
+        """All imports have taken so long, and from now on there is a limit."""
+        self.longest = max(LONGEST, seconds * MARGIN)
+
+    @property
+    def is_limited(self) -> bool:
+        return self.longest < math.inf
+
+    def limit(self) -> AbstractContextManager[None]:
+        """Raise Endless in this block after the longest that it may take."""
+        return self._limit() if self.is_limited else nullcontext()
+
     @contextmanager
-    def limit(self, seconds: float) -> Iterator[None]:
-        """Raise Endless in this block after so long."""
-        self._greenlet, self._seconds, self._deadline = getcurrent(), seconds, monotonic() + seconds
+    def _limit(self) -> Iterator[None]:
+        self._greenlet, self._deadline = getcurrent(), monotonic() + self.longest
         if not self._is_watched:
             self._is_watched = True
             start_thread(self._watch)
-        timeout = gevent.Timeout.start_new(seconds, self._error())
+        timeout = gevent.Timeout.start_new(self.longest, self._error())
         try:
             yield
         finally:
@@ -47,7 +60,7 @@ class Patience:
             self._deadline, self._greenlet = math.inf, None
 
     def _error(self) -> Endless:
-        return Endless(f'interrupted after {self._seconds:g} s')
+        return Endless(f'interrupted after {self.longest:g} s')
 
     def _watch(self) -> None:
         """In a real thread."""

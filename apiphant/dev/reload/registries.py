@@ -109,7 +109,7 @@ def _held(value: Any) -> Held:
 
 
 def _is_machinery(key: Any) -> bool:
-    return type(key) is str and key.startswith('__') and key.endswith('__')
+    return type(key) is str and key[:2] == '__' == key[-2:]
 
 
 def _is_looked_at(value: Any, module: str, is_foreign: bool) -> bool:

@@ -86,6 +86,16 @@ def observed(effects: SideEffects) -> Iterator[None]:
             outer.since = now
 
 
+@contextmanager
+def unobserved() -> Iterator[None]:
+    """What is done in this block is not the module's that is being imported."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def was_away(since: float) -> None:
     """The greenlet that imports comes back: it let others run at that time."""
     if effects := _current.get():
@@ -197,9 +207,8 @@ def _note_reading(event: str, arguments: tuple[Any, ...]) -> None:
 def _note_read(effects: SideEffects, path: Any) -> None:
     name = os.path.abspath(os.fsdecode(path)) if isinstance(path, (str, bytes, os.PathLike)) else NOT_OURS[0]
     if not name.endswith(NOT_DATA) and not name.startswith(NOT_OURS):
-        token = _current.set(None)
-        digest = effects.reads.setdefault(name, look_at(name).digest)
-        _current.reset(token)
+        with unobserved():
+            digest = effects.reads.setdefault(name, look_at(name).digest)
         for _, noted in _noted:
             for module in _modules_at_work():
                 noted.add_read(module, name, digest)

@@ -73,7 +73,7 @@ def _holder(values: list[Any], package: str) -> str | None:
     """
     names = {id(names_of(module)): name for name, module in list(sys.modules.items()) if is_a(name, str)}
     seen = {id(value) for value in values}
-    frontier = values
+    frontier = tuple(values)  # a tuple is handed on as it is; of a list, a copy would be found as what holds them
     for _ in range(DEPTH):
         seen |= {id(frontier), id(seen), id(names)}
         above = [referrer for referrer in gc.get_referrers(*frontier) if id(referrer) not in seen]
@@ -86,7 +86,7 @@ def _holder(values: list[Any], package: str) -> str | None:
         if not above:
             return LIBRARY
         seen |= {id(referrer) for referrer in above}
-        frontier = above[:MOST]
+        frontier = tuple(above[:MOST])
         del above
     return None
 

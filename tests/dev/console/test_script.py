@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.processes import children, is_free, is_running
+from tests.kit.processes import app_of, children, is_free, is_running
 from tests.kit.running import DEADLINE, Program, clean_environment, dev, run_cli, wait_for, write_tree
 from tests.kit.terminal import Terminal
 from tests.kit.wire import Wire
@@ -203,9 +203,9 @@ def test_app_that_cannot_start(shop: Path) -> None:
 def test_interrupt_of_script(shop: Path) -> None:
     with Program('-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0', '-c', 'read wait') as program:
         program.wait_for_line('waiting')
-        app = wait_for(lambda: min(children(program.process.pid), default=0), 'the app')
+        apps = children(program.process.pid)
         assert program.end(signal.SIGINT) == 130
-        assert not is_running(app)
+        assert not any(map(is_running, apps))
         assert 'Traceback' not in program.text
 
 
@@ -562,10 +562,10 @@ def test_breakpoint_of_environment(shop: Path) -> None:
 def test_end_by_signal(shop: Path, number: int) -> None:
     with dev(shop) as server:
         assert server.read('echo', n=1) == {'n': 1, 'server': 'shop'}
-        app = wait_for(lambda: min(children(server.process.pid), default=0), 'the app')
+        apps = children(server.process.pid)
         assert server.end(number) == 0
         assert is_free(server.port)
-        assert not is_running(app)
+        assert not any(map(is_running, apps))
         assert 'Traceback' not in server.text
 
 
@@ -601,7 +601,7 @@ def test_app_dies_when_edited(shop: Path) -> None:
 def test_app_killed(shop: Path) -> None:
     with dev(shop) as server:
         assert server.read('echo') == {'server': 'shop'}
-        app = min(children(server.process.pid))
+        app = app_of(server.process.pid, server.port)
         os.kill(app, signal.SIGKILL)
         assert server.read('echo') == {'server': 'shop'}
         server.wait_for_line('killed by SIGKILL')

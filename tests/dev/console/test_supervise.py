@@ -15,7 +15,8 @@ import pytest
 
 from apiphant import address
 from apiphant.api import product
-from apiphant.dev.console.supervise import Order, Supervisor
+from apiphant.dev.console.restarter import Order
+from apiphant.dev.console.supervise import Supervisor
 from tests.kit.processes import children
 from tests.kit.running import DEADLINE, wait_for, write_tree
 from tests.kit.shop import PID

@@ -84,7 +84,7 @@ def test_saves_under_load(shop, name):
             pollers[value].polls(15)
         during = slowest(pollers, begun)
     assert [failure for poller in pollers for failure in poller.failures] == []
-    assert shop.answer('pid') == pid
+    assert shop.answer('pid') == pid, shop.told(0)
     assert all(poller.values == sorted(poller.values) for poller in pollers)
     assert is_quick(during, 3 * before + 0.05), (before, during)
 

@@ -49,8 +49,8 @@ def restarted(shop: Shop, reason: str) -> Iterator[Poller]:
         shop.server.wait_for_line(f'Restarting: {reason}', since)
         shop.wait_for(lambda: not is_running(pid), 'the app before to leave')
         poller.polls()
-    assert poller.failures == [], shop.server.lines[since:]
-    assert len(set(poller.values)) == 2 and poller.values[0] == pid != poller.values[-1], set(poller.values)
+    assert poller.failures == [], shop.told(since)
+    assert len(set(poller.values)) == 2 and poller.values[0] == pid != poller.values[-1], shop.told(0)
     assert len(shop.logged('Restarting: ', since)) == 1, shop.server.lines[since:]
 
 
@@ -68,7 +68,7 @@ def test_env_unchanged(shop, place):
     shop.save(place, path.read_text(), in_place)
     path.touch()
     shop.settle()
-    assert shop.answer('pid') == pid
+    assert shop.answer('pid') == pid, shop.told(0)
     assert shop.logged('Restarting', since) == []
 
 

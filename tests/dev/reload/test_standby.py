@@ -93,9 +93,29 @@ def test_broken_in_the_fresh_process(shop: Shop) -> None:
         shop.fence()
         poller.polls()
     assert poller.failures == [] and set(poller.values) == {value}
-    assert shop.answer('pid') == pid
+    assert shop.answer('pid') == pid, shop.told(0)
     assert len(shop.logged('ValueError: half way', since)) == 1
     set_value(shop, 30)
+
+
+def test_good_code_is_not_given_up(shop: Shop) -> None:
+    """A restart waits until what is broken is mended: its callers would be refused by the fresh process."""
+    shop.add('good', reads(1), 1)
+    since = shop.fence()
+    with Poller(shop.server, '/api/v0/good/read', (200,)) as poller:
+        shop.save(handler('good'), 'def read(:\n')
+        shop.server.wait_for_line(r'Broken: api/v0/good\.py; the code before this goes on', since)
+        value = shop.answer('env')
+        shop.save(handler('env'), ENV.replace('"1"', '"50"'))
+        shop.server.wait_for_line(
+            r'^Not restarted yet \(api/v0/env\.py changes the environment\): shop\.api\.v0\.good cannot be imported', since)
+        shop.add('other', reads(1), 1)
+        assert shop.answer('env') == value
+        shop.save(handler('good'), reads(2))
+        shop.becomes('good', 2)
+        shop.becomes('env', '50')
+        poller.polls()
+    assert poller.failures == []
 
 
 def test_fails_only_when_imported_again(shop: Shop) -> None:
@@ -124,7 +144,7 @@ def test_error_that_a_fresh_process_has_too(shop: Shop) -> None:
     shop.becomes('late', 3)
     shop.settle()
     assert len(shop.logged('^NameError', since)) == 1
-    assert shop.answer('pid') == pid
+    assert shop.answer('pid') == pid, shop.told(0)
 
 
 def test_port_that_the_process_before_holds(tmp_path: Path) -> None:
