@@ -22,8 +22,8 @@ from ..line.effect import Ask, Call, Do, Effect, Keep, Save, Send, Unsend, Use
 from ..line.sticky import Sticky
 from ..source.fields import Description, describe
 from .lending import Lender
+from .order import Order
 from .reply import CallError, Reply
-from .restarter import Order
 from .supervise import Supervisor
 from .watch import Watcher
 

@@ -18,8 +18,9 @@ from .apps import Apps
 from .child import App
 from .interrupter import Interrupter
 from .lending import Lender, Lending
+from .order import Order
 from .place import Place
-from .restarter import Order, Restarter
+from .restarter import Restarter
 
 
 class Supervisor:

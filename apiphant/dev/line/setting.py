@@ -81,5 +81,5 @@ def _listed(context: Context) -> str:
     fields = [f'{name}:={json_text(value)}' for name, value in masked(dict(context.sticky.fields)).items()]
     headers = [f'{name}: {value}' for name, value in masked(dict(context.sticky.headers)).items()]
     names = [f'${name} = {json_text(value)}' for name, value in masked(dict(context.names)).items()]
-    nothing = 'Nothing is set: set token=... goes with each call, name = $.id keeps a value.'
-    return '\n'.join(fields + headers + names) or nothing
+    lines = fields + headers + names
+    return '\n'.join(lines) or 'Nothing is set: set token=... goes with each call, name = $.id keeps a value.'

@@ -15,7 +15,7 @@ import pytest
 
 from apiphant import address
 from apiphant.api import product
-from apiphant.dev.console.restarter import Order
+from apiphant.dev.console.order import Order
 from apiphant.dev.console.supervise import Supervisor
 from tests.kit.processes import children
 from tests.kit.running import DEADLINE, wait_for, write_tree
