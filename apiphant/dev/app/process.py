@@ -56,7 +56,7 @@ def main(path: str, control: int, listener: int, lifeline: int, terminal: int, b
     found = product.find(path)
     product.add_to_path(found)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN: the product's children would inherit that
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the console starts this process without
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})  # as it was started
     process = AppProcess(found, Channel(socket.socket(fileno=control)), terminal)
     signal.signal(signal.SIGUSR1, lambda number, frame: process.interrupt(frame))
     if terminal >= 0:

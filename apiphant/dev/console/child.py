@@ -9,8 +9,7 @@ import subprocess
 import sys
 import threading
 from codecs import getincrementaldecoder
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from fcntl import ioctl
 from select import select
 from struct import unpack
@@ -19,6 +18,7 @@ from time import monotonic, sleep
 
 from ...api.product import Product
 from ..control import Channel
+from .signals import blocked
 
 LEAVE_TIMEOUT = 1.0  # seconds that the app has to leave when its lifeline ended
 CHUNK = 65536
@@ -36,7 +36,7 @@ class App:
         terminal = os.dup(sys.stdin.fileno()) if has_terminal else -1
         inherited = (theirs.fileno(), listener.fileno(), lifeline, terminal)
         words = [str(product.path), *map(str, inherited), *([json.dumps(begin)] if begin else [])]
-        with _without_interrupts():
+        with blocked(signal.SIGINT):  # until it wants it: it would die of a Ctrl-C while it starts
             self._process = subprocess.Popen(
                 [sys.executable, '-P', '-m', 'apiphant.dev.app', *words], stdin=subprocess.DEVNULL, stdout=printed,
                 stderr=printed, env={**os.environ, 'PYTHONUNBUFFERED': '1'},
@@ -146,13 +146,3 @@ def _available(descriptor: int) -> int:
     except OSError:
         return 0
     return count
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """What is started here gets no SIGINT until it wants it: the app would die of a Ctrl-C while it starts."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from ..source.fields import Description, describe
 from .lending import Lender
 from .order import Order
 from .reply import CallError, Reply
+from .signals import blocked
 from .supervise import Supervisor
 from .watch import Watcher
 
@@ -159,9 +161,10 @@ def _content(body: bytes) -> Any:
 def started(product: Product, listener: socket.socket, out: Out, poll: float | None,
             lender: Lender | None = None) -> Iterator[Session]:
     """A session with its app and its watcher running; `out` gets what they have to say, `lender` has the terminal."""
-    supervisor = Supervisor(product, listener, out.write, out.say, lender)
-    try:
+    with blocked(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # or a thread is told, and the main one sleeps on
+        supervisor = Supervisor(product, listener, out.write, out.say, lender)
         Watcher(str(product.path), supervisor.look, lambda: supervisor.state.files, out.say, poll=poll).start()
+    try:
         yield Session(product, address.of(listener), supervisor)
     finally:
         supervisor.stop()

@@ -1,4 +1,4 @@
-"""Handlers of signals that are there for a while only."""
+"""Handlers of signals, and blocked signals, for a while only."""
 from __future__ import annotations
 
 import signal
@@ -16,3 +16,13 @@ def handled(handler: Callable[[int, FrameType | None], object], *numbers: int) -
     finally:
         for number, other in before.items():
             signal.signal(number, other)
+
+
+@contextmanager
+def blocked(*numbers: int) -> Iterator[None]:
+    """In this block; and for good in the threads and processes that are started in it, and in theirs."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
