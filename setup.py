@@ -54,8 +54,8 @@ setup(
         'prompt_toolkit>=3.0.53,<3.1',  # see Output in apiphant/dev/console/prompt.py
         'pygments>=2.18',
         'requests>=2.31',
+        'watchdog>=7.1,<7.2',  # dev/console/inotify.py uses its InotifyFD, of which no document speaks
         'tzdata',  # zones, where the system has none
-        'watchdog>=6.0',
     ],
     extras_require={
         # background/cluster overrides the methods of Celery's Consumer that hear of lost connections and of unknown

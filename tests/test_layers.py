@@ -25,7 +25,7 @@ HOMES = {
     'redis': ['background.cluster'],
     'prompt_toolkit': ['dev.console.screen', 'dev.console.prompt'],
     'pygments': ['dev.console.highlight'],
-    'watchdog': ['dev.console.watch'],
+    'watchdog': ['dev.console.inotify'],
 }
 WITHOUT_GEVENT = ['cli', 'api', 'dev.line', 'dev.source', 'dev.console']
 COSTLY = [

@@ -3,7 +3,9 @@
 console -> app   {"warm": [names]}   import these packages, and wait for your turn
                  {"begin": {"trial": bool, "learned": {module: why}}}
                                      import the product; in a trial, say what is broken when you are to serve
-                 {"look": [paths]}   the tree may have changed; the paths were saved whole
+                 {"look": [paths], "changed": [paths]}
+                                     these were saved whole, those changed and may be half written: files, and folders
+                                     with all that is in them; null for any path
                  {"catch_up": [paths]}
                                      look, and say that you are ready, before you are to serve
                  {"serve": 1}        accept connections from now on
@@ -14,12 +16,12 @@ console -> app   {"warm": [names]}   import these packages, and wait for your tu
                  {"ask": number, "what": "py", ...}   one of QUESTIONS
                                      answered by {"answer": number, "text": ..., "failed": bool}
                  {"tty": bool}       the terminal is lent, or cannot be
-app -> console   {"ready": [routes], "files": [paths], "broken": [modules], "dead": [modules],
-                  "reports": {module: report}, "clashes": [modules], "holds": bool, "packages": [names]}
-                                     ready to serve; also after each reload. A save of these files counts, too;
-                                     dead are broken and have no good code; clashes are broken since something is held
-                                     by another process, perhaps by the app before if that holds something; packages
-                                     are there if they changed
+app -> console   {"ready": [routes], "broken": [modules], "dead": [modules], "reports": {module: report},
+                  "clashes": [modules], "holds": bool, "packages": [names]}
+                                     ready to serve; also after each reload; dead are broken and have no good code;
+                                     clashes are broken since something is held by another process, perhaps by the app
+                                     before if that holds something; packages are there if they changed
+                 {"files": [paths]}  a change of these counts, too
                  {"broken": [modules], "dead": [modules]}
                                      by a judgement
                  {"restart": why, "learned": {module: why}, "doubt": [modules], "quiet": bool, "outside": bool}
@@ -33,6 +35,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,10 +51,13 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._lines = connection.makefile('rb')
+        self._sending = threading.Lock()  # one that does not fit into the socket goes in several parts
 
     def send(self, **message: Any) -> None:
+        line = json.dumps(message).encode() + b'\n'
         try:
-            self._connection.sendall(json.dumps(message).encode() + b'\n')
+            with self._sending:
+                self._connection.sendall(line)
         except OSError:
             pass
 

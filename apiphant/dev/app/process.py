@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Collection, Mapping
-from time import monotonic, process_time
 from types import FrameType
 from typing import Any
 
@@ -40,7 +39,7 @@ from .evaluate import Evaluator
 
 GRACEFUL_TIMEOUT = 8.0  # seconds
 NICE = 5  # where somebody types beside it: keys come first when the machine is busy
-REST = 250  # a look that found nothing is followed by so many times its CPU time without one that no event asks for
+TELLING = 1.0  # seconds after which the console knows of files that calls have read
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +80,14 @@ class AppProcess:
         self._packages: AsyncResult[list[str]] = AsyncResult()  # to import as a standby
         self._begun: AsyncResult[dict[str, Any]] = AsyncResult()
         self._told: list[str] = []  # packages
+        self._told_files: list[str] = []
+        self._late_reads = 0  # when files were told
         self._wanted = Event()  # whether the console wants this app to serve
         self._stopped = Event()
         self._patience = GRACEFUL_TIMEOUT
         self._wake = Event()
         self._saved: set[str] = set()
-        self._rested = 0.0  # when it is time for a look that no event asks for
+        self._changed: set[str] | None = set()  # None for any path
 
     def run(self, listener: socket.socket, begin: dict[str, Any] | None) -> None:
         self._acceptor = Acceptor(listener, self._app, Settings(access=self._calls.note))
@@ -99,6 +100,7 @@ class AppProcess:
         self._reloader.start(begin['learned'])
         self._restart_files.changed()
         self._tell_ready()
+        self._tell_files()
         gevent.spawn(self._reload_forever)
         gevent.signal_handler(signal.SIGTERM, self._stopped.set)
         gevent.wait((self._wanted, self._stopped), count=1)
@@ -139,8 +141,15 @@ class AppProcess:
         news = {'packages': packages} if packages != self._told else {}
         self._told = packages
         self._channel.send(
-            ready=reloader.routes, files=[*reloader.data, *self._restart_files.files], broken=reloader.broken,
-            dead=reloader.dead, reports=reloader.reports, clashes=reloader.clashes, holds=reloader.holds, **news)
+            ready=reloader.routes, broken=reloader.broken, dead=reloader.dead, reports=reloader.reports,
+            clashes=reloader.clashes, holds=reloader.holds, **news)
+
+    def _tell_files(self) -> None:
+        self._late_reads = self._reloader.late_reads
+        files = [*self._reloader.data, *self._restart_files.files]
+        if files != self._told_files:
+            self._told_files = files
+            self._channel.send(files=files)
 
     def _look_again(self, seconds: float) -> None:
         gevent.spawn_later(seconds, self._wake.set)
@@ -162,10 +171,15 @@ class AppProcess:
         self._patience = seconds
         self._stopped.set()
 
-    def _note_look(self, saved: list[str]) -> None:
-        if saved or monotonic() > self._rested:
-            self._saved.update(saved)
-            self._wake.set()
+    def _note_saved(self, paths: list[str]) -> None:
+        self._saved.update(paths)
+        self._wake.set()
+
+    def _note_changed(self, paths: list[str] | None) -> None:
+        if paths is None:
+            self._changed = None
+        elif self._changed is not None:
+            self._changed.update(paths)
 
     def _judge(self, reports: dict[str, str]) -> None:
         self._reloader.judged(reports)
@@ -209,22 +223,24 @@ class AppProcess:
 
     def _reload_forever(self) -> None:
         while not self._stopped.is_set():
-            self._wake.wait()
+            if not self._wake.wait(TELLING):
+                if self._late_reads != self._reloader.late_reads:
+                    self._tell_files()
+                continue
             self._wake.clear()
             saved, self._saved = self._saved, set()
+            changed, self._changed = self._changed, set()
             try:
-                self._look(saved)
+                self._look(saved, changed)
             except Exception:
                 log.exception('Reloading failed; the next save is tried again:')
 
-    def _look(self, saved: set[str]) -> None:
-        started = process_time()
-        if self._reloader.look(saved):
+    def _look(self, saved: set[str], changed: set[str] | None) -> None:
+        if self._reloader.look(saved, changed):
             self._tell_ready()
-        else:
-            self._rested = monotonic() + REST * (process_time() - started)
-        if changed := self._restart_files.changed():
-            self._ask_restart(f'{changed} changed', {}, is_outside=True)
+        if outside := self._restart_files.changed():
+            self._ask_restart(f'{outside} changed', {}, is_outside=True)
+        self._tell_files()
 
 
 class TaskFailed(Exception):
@@ -239,7 +255,8 @@ MESSAGES: dict[str, Callable[[AppProcess, Any], object]] = {
     'judged': lambda app, reports: gevent.spawn(app._judge, reports),
     'tty': lambda app, is_granted: app._terminal.granted(is_granted),
     'ping': lambda app, number: app._channel.send(pong=number),
-    'look': AppProcess._note_look,
+    'look': AppProcess._note_saved,
+    'changed': AppProcess._note_changed,
     'catch_up': lambda app, saved: gevent.spawn(app._catch_up, saved)}
 QUESTIONS: dict[str, Callable[[AppProcess, dict[str, Any]], str]] = {
     'py': AppProcess._evaluate, 'tasks': AppProcess._list_tasks,

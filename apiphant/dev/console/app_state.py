@@ -45,7 +45,6 @@ class AppState:
     def note_ready(self, message: dict[str, Any]) -> bool:
         """It serves, or has reloaded. Returns whether one served before."""
         self.routes = Routes(message['ready'])
-        self.files = frozenset(message['files'])
         self.holds = message['holds']
         self.packages = tuple(message.get('packages', self.packages))
         self.is_waiting = False

@@ -163,7 +163,7 @@ def started(product: Product, listener: socket.socket, out: Out, poll: float | N
     """A session with its app and its watcher running; `out` gets what they have to say, `lender` has the terminal."""
     with blocked(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # or a thread is told, and the main one sleeps on
         supervisor = Supervisor(product, listener, out.write, out.say, lender)
-        Watcher(product.path, supervisor.look, lambda: supervisor.state.files, out.say, poll=poll).start()
+        Watcher(str(product.path), supervisor.look, lambda: supervisor.state.files, out.say, poll=poll).start()
     try:
         yield Session(product, address.of(listener), supervisor)
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ...api.product import Product
@@ -41,14 +41,14 @@ class Supervisor:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: an app that starts has no handler yet
         self._place.take(self._apps.first())
 
-    def look(self, saved: Iterable[str]) -> None:
-        """The tree may have changed; these paths were saved whole."""
-        paths = list(saved)
+    def look(self, saved: Collection[str], changed: Collection[str] | None) -> None:
+        """The first paths were saved whole, the others may be half written; None for any path."""
+        paths = [*saved, *(changed or ())]
         if paths:
             self._saved.set()
         with self._place.lock:
             self._restarter.note_saved(paths)
-            self._place.app.channel.send(look=paths)
+            self._place.app.channel.send(look=list(saved), changed=None if changed is None else list(changed))
         self._restarter.give_up_endless()
 
     def interrupt(self) -> None:
@@ -109,6 +109,8 @@ class Supervisor:
             self._interrupter.note_answer()
         if 'served' in message:
             self.state.served = message['served']
+        if 'files' in message:
+            self.state.files = frozenset(message['files'])
         if 'answer' in message:
             self.state.note_answer(message)
         if 'restart' in message:
@@ -148,6 +150,7 @@ class Supervisor:
             is_needed = self._is_missing(dead)
             if is_needed:
                 self._place.take_early(app)
+                app.channel.send(look=[], changed=None)  # what was told meanwhile, nobody heard
         if not is_needed:
             app.leave()
 

@@ -1,173 +1,189 @@
-"""Watches the product's tree and says "look", with the paths that were saved whole. Never imports, prints or serves.
+"""Watches the product's tree and tells what changed, once a save has ended. Never imports, prints or serves.
 
-Reacts to what ends a save: a file closed after writing, moved to its name, deleted. `created` counts when nothing
-opened the file for writing: it was moved in from elsewhere. A look without paths every second is the safety net, where
-there are no events (network mounts, limits of inotify).
+Events of the kernel tell of most changes at once. A sweep finds the others: those on network mounts, those of which the
+kernel had no room to tell. All of them come out through one gate, which waits until nothing more changes: for a moment
+after a save, longer while many files change, and until git has let go of its lock. So nobody looks at half a checkout.
 """
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
-
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
+from time import monotonic
+from typing import Protocol
 
 from ...words import reason
+from .burst import Burst
+from .inotify import Event, Inotify
+from .sweep import Sweep
+from .tree import ENVIRONMENT, Tree, is_ignored, is_module
 
-QUIET = 0.004  # seconds without events that end a save
-MANY = 5  # files, from which on this is no person saving but a tool, a checkout for instance
-MANY_QUIET = 0.05  # seconds
-GIT_LONGEST = 2.0  # seconds for which git's lock is waited for while it changes the tree
-GIT_STALE = 10.0  # seconds after which a lock is one that was left behind
-LONGEST = 0.2  # seconds after which it is taken to have ended
 SWEEP = 1.0  # seconds
+POLLED = 0.02  # seconds between two looks at everything while something changes, where there are no events
+ONCE_A_SECOND = 'looking for changes once a second.'
+LIMITS = {errno.ENOSPC: 'max_user_watches', errno.EMFILE: 'max_user_instances'}
 
 
-class Watcher(FileSystemEventHandler):
-    """Calls `look(paths)` from a thread of its own; `say(text)` gets trouble.
+class Look(Protocol):
+    """Gets paths that were saved whole, and others that may be half written; a folder counts with all that is in it.
 
-    `also()` gives paths that count beside Python files. With `poll` there are no events, only a look so often, in
-    seconds.
+    None for any path.
     """
 
-    def __init__(
-        self, folder: Path, look: Callable[[Iterable[str]], None], also: Callable[[], Container[str]],
-        say: Callable[[str], None], *, poll: float | None = None,
-    ) -> None:
+    def __call__(self, saved: Collection[str], changed: Collection[str] | None) -> object: ...
+
+
+class Say(Protocol):
+    """Gets trouble."""
+
+    def __call__(self, text: str, /) -> object: ...
+
+
+class Others(Protocol):
+    """Gives the paths that count beside Python files, those of folders for the names in them."""
+
+    def __call__(self) -> Collection[str]: ...
+
+
+class Watcher:
+    """Calls `look` from a thread of its own. With `poll` there are no events, only a look so often, in seconds."""
+
+    def __init__(self, folder: str, look: Look, others: Others, say: Say, *, poll: float | None = None) -> None:
         self._folder = folder
         self._look = look
-        self._also = also
+        self._others = others
         self._say = say
-        self._poll = poll
-        self._saved: set[str] = set()
-        self._created: set[str] = set()
-        self._wake = threading.Event()
-        self._last = 0.0
-        self._lock = threading.Lock()
-        self._observer: Any = None
-        self._flat: set[str] = set()  # folders watched without what is below them
-        self._new: list[Path] = []  # folders that appeared in those
+        self._wants_events = not poll
+        self._events: Inotify | None = None
+        self._is_full = False
+        self._tree = Tree(folder, self._watch, self._forget)
+        self._sweep = Sweep(self._tree, poll or SWEEP, others)
+        self._burst = Burst()
 
     def start(self) -> None:
         """Watch from now on. Trouble is a log line, and then only the sweep remains."""
         threading.Thread(target=self._run, name='watcher', daemon=True).start()
-        if self._poll:
-            return
-        threading.excepthook = self._note_death
-        try:
-            self._observer = Observer()
-            self._schedule(self._folder)
-            self._observer.start()
-        except OSError as error:
-            self._say(f'No events from the file system ({reason(error)}): looking for changes once a second.')
-
-    def _schedule(self, folder: Path) -> None:
-        for path, is_recursive in roots(folder):
-            self._observer.schedule(self, str(path), recursive=is_recursive)
-            if not is_recursive:
-                self._flat.add(str(path))
-
-    def _watch_new(self, folder: Path) -> None:
-        if not _is_heavy(folder):
-            with suppress(OSError):  # gone already
-                self._schedule(folder)
-
-    def _note_death(self, what: threading.ExceptHookArgs) -> None:
-        """A thread of watchdog's ended by an error that it did not expect."""
-        if type(what.thread).__module__.startswith('watchdog'):
-            why = what.exc_type.__name__
-            self._say(f'No events from the file system any more ({why}): looking for changes once a second.')
-        else:
-            threading.__excepthook__(what)
-
-    def dispatch(self, event: FileSystemEvent) -> None:
-        note = NOTES.get(event.event_type)
-        paths = [str(path) for path in (event.dest_path, event.src_path) if path]
-        if event.is_directory and event.event_type in ('created', 'moved') and os.path.dirname(paths[0]) in self._flat:
-            self._new.append(Path(paths[0]))
-        if note and (any(path.endswith('.py') or path in self._also() for path in paths) or _is_tree_change(event)):
-            with self._lock:
-                note(self, paths[0])
-
-    def _note_saved(self, path: str) -> None:
-        self._saved.add(path)
-        self._last = time.monotonic()
-        self._wake.set()
-
-    def _note_created(self, path: str) -> None:
-        self._created.add(path)
-        self._note_saved(path)
-
-    def _note_opened(self, path: str) -> None:
-        if path in self._created:
-            self._saved.discard(path)
 
     def _run(self) -> None:
+        self._try(self._begin)
         while True:
-            self._wake.wait(self._poll or SWEEP)
+            self._try(self._take_turn)
+
+    def _try(self, do: Callable[[], object]) -> None:
+        """Whatever goes wrong, changes are found, if late."""
+        try:
+            do()
+        except Exception as error:
+            self._deafen(f'No events from the file system any more ({reason(error)}): {ONCE_A_SECOND}')
+            time.sleep(SWEEP)
+
+    def _begin(self) -> None:
+        self._listen()
+        self._tree.note(self._folder)
+        self._look((), None)  # it may have changed before it was watched
+
+    def _take_turn(self) -> None:
+        self._hear(self._sweep.due - monotonic())
+        if not self._burst and monotonic() >= self._sweep.due:
+            self._burst.add(self._sweep.step(), is_unheard=True)
+        if self._burst:
             self._wait_for_quiet()
-            while self._new:
-                self._watch_new(self._new.pop())
-            with self._lock:
-                saved, self._saved, self._created = self._saved, set(), set()
-                self._wake.clear()
-            self._look(saved)
+            self._look(*self._burst.take())
 
     def _wait_for_quiet(self) -> None:
-        start = time.monotonic()
-        while self._saved and time.monotonic() - start < GIT_LONGEST and is_git_at_work(self._folder):
-            time.sleep(QUIET)
-        start = time.monotonic()
-        while (left := self._last + self._quiet() - time.monotonic()) > 0 and time.monotonic() - start < LONGEST:
-            time.sleep(left)
+        while (left := self._burst.left()) > 0:
+            if self._events and not self._burst.is_unheard:
+                self._hear(left)
+            else:
+                time.sleep(max(left, POLLED))
+                self._hear(0)
+                self._burst.add(self._sweep.everything(), is_unheard=True)
 
-    def _quiet(self) -> float:
-        return QUIET if len(self._saved) < MANY else MANY_QUIET
+    # Events
 
+    def _listen(self) -> None:
+        if self._wants_events:
+            try:
+                self._events = Inotify()
+            except OSError as error:
+                self._say(f'No events from the file system ({_limit(error)}): {ONCE_A_SECOND}')
 
-def roots(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Folders to watch, and whether with all that is below them; not what is heavy and holds no code of the product."""
-    try:
-        folders = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
-    except OSError:  # gone, or not for us to read
-        return
-    light = [path for path in folders if not _is_heavy(path)]
-    below = [list(roots(path)) for path in light]
-    if len(light) == len(folders) and all(is_recursive for found in below for _, is_recursive in found):
-        yield folder, True
-    else:
-        yield folder, False
-        for found in below:
-            yield from found
+    def _deafen(self, why: str) -> None:
+        if self._events:
+            self._say(why)
+            self._events.close()
+            self._events = None
 
-
-def _is_heavy(folder: Path) -> bool:
-    return folder.name.startswith('.') or folder.name == 'node_modules' or (folder / 'pyvenv.cfg').exists()
-
-
-def is_git_at_work(folder: Path) -> bool:
-    """Whether git holds its lock on the tree that the folder is in, as it does for the whole of a checkout."""
-    for parent in (folder, *folder.parents):
+    def _watch(self, folder: str) -> None:
+        """Where the system allows no more of that, the sweep finds what changes."""
         try:
-            return time.time() - (parent / '.git/index.lock').stat().st_mtime < GIT_STALE
-        except OSError:
-            continue
+            if self._events:
+                self._events.watch(folder)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):  # gone meanwhile, or not for us to read
+            pass
+        except OSError as error:
+            self._say_full(folder, error)
+
+    def _say_full(self, folder: str, error: OSError) -> None:
+        if folder == self._folder:
+            self._deafen(f'No events from the file system ({_limit(error)}): {ONCE_A_SECOND}')
+        elif not self._is_full:
+            where = os.path.relpath(folder, os.path.dirname(self._folder))
+            self._say(f'No more events from the file system ({_limit(error)}): in {where} and others, {ONCE_A_SECOND}')
+        self._is_full = True
+
+    def _forget(self, folder: str) -> None:
+        if self._events:
+            self._events.forget(folder)
+
+    def _hear(self, seconds: float) -> None:
+        """What has happened; waits for it, at most so long."""
+        if self._events:
+            for event in self._events.read(seconds):
+                self._note(event)
+        elif seconds > 0:
+            time.sleep(seconds)
+
+    def _note(self, event: Event) -> None:
+        path, name = event.path, os.path.basename(event.path)
+        if not path:  # events were lost
+            self._burst.add(self._sweep.everything(), is_unheard=True)
+        elif self._is_folder(event, name):
+            self._tree.note(path)
+            self._burst.add([path])
+        elif name == ENVIRONMENT:
+            self._tree.note(os.path.dirname(path))
+            self._burst.add([os.path.dirname(path)])
+        elif is_module(name) or path in self._others():
+            self._note_file(event)
+        if os.path.dirname(path) in self._others():
+            self._burst.add([os.path.dirname(path)])
+
+    def _is_folder(self, event: Event, name: str) -> bool:
+        """One that counts, or a link to it."""
+        if is_ignored(name) or is_module(name):
+            return False
+        return event.is_folder or event.path in self._tree.folders or (event.is_new and os.path.isdir(event.path))
+
+    def _note_file(self, event: Event) -> None:
+        """That one is about to be written is no news."""
+        if event.is_whole or not (event.is_new and _is_plain(event.path)):
+            self._tree.note(event.path)
+            self._sweep.note([event.path])
+            self._burst.add([event.path], is_whole=event.is_whole)
+
+
+def _is_plain(path: str) -> bool:
+    """A file that whoever made it will close, which is told then; not a link."""
+    with suppress(OSError):
+        return os.lstat(path).st_nlink == 1 and not os.path.islink(path)
     return False
 
 
-def _is_tree_change(event: FileSystemEvent) -> bool:
-    return event.is_directory and event.event_type in ('created', 'moved', 'deleted')
-
-
-NOTES: dict[str, Callable[[Watcher, str], None]] = {
-    'created': Watcher._note_created,
-    'opened': Watcher._note_opened,
-    'closed': Watcher._note_saved,
-    'moved': Watcher._note_saved,
-    'deleted': Watcher._note_saved,
-}
+def _limit(error: OSError) -> str:
+    """In words that help: the system's own speak of a disk, or of files."""
+    name = LIMITS.get(error.errno or 0)
+    return f'the limit fs.inotify.{name} is reached' if name else reason(error)

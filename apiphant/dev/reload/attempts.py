@@ -55,6 +55,7 @@ class Attempts(Mapping[str, Attempt]):
         self._attempts: dict[str, Attempt] = {}
         self._executed: list[str] = []
         self.latest = ''  # whose import began last
+        self.late_reads = 0  # that were noted after the imports
         self._failures: dict[str, BaseException] | None = None  # since staging began
 
     def __getitem__(self, name: str) -> Attempt:
@@ -168,6 +169,7 @@ class Attempts(Mapping[str, Attempt]):
     def add_read(self, module: str, path: str, digest: str) -> None:
         """Code of a module that was imported before reads a file."""
         if attempt := self._attempts.get(module):
+            self.late_reads += path not in attempt.reads
             self._attempts[module] = replace(attempt, reads={path: digest, **attempt.reads})
 
     def add_change(self, name: str, change: Change) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from ...api.product import Product
 from ...api.routing import Target
 from . import plan
 from .attempts import Attempt
-from .files import File, Files, look_at, scan
+from .files import Disk, File, Files, is_being_written, look_at
 
 SETTLING = 0.1  # seconds that a file may be missing, empty or half written, as editors do it, before that is believed
+LONGEST_WRITING = 5.0  # seconds for which a process may have it open for writing, before what is there is believed
 
 
 class Changes:
@@ -29,14 +30,15 @@ class Changes:
         self._product = product
         self._attempts = attempts
         self._look_again = look_again
+        self._disk = Disk(product.path, product.name)
         self._data: dict[str, File] = {}  # other files that modules read when they were imported, by path
         self._believed: dict[str, str] = {}  # paths of the tree, as far as they are believed
         self._seen: dict[str, float] = {}  # since when a change waits to be believed
 
     @property
     def data(self) -> list[str]:
-        """Paths of other files that modules read when they were imported."""
-        return sorted(self._data)
+        """Paths of other files that modules have read."""
+        return sorted(self._reads())
 
     @property
     def roots(self) -> set[str]:
@@ -49,13 +51,24 @@ class Changes:
         """Names whose change is not believed yet."""
         return self._seen.keys()
 
-    def scan(self) -> None:
+    def scan(self, paths: Collection[str] | None) -> None:
+        """Look at these paths and what is in them, None for any, and at what waits to be believed."""
         importlib.invalidate_caches()
-        before, self.tree = self.tree, scan(self._product.path, self._product.name, self.tree)
+        wanted = None if paths is None else {*paths, *self._waiting_paths()}
+        before, self.tree = self.tree, self._disk.look_at(wanted)
         if _paths(before) != _paths(self.tree) or self._seen.keys() - self._believed:
             self._scan_targets()
-        paths = {path for attempt in self._attempts.values() for path in attempt.reads}
-        self._data = {path: look_at(path, self._data.get(path)) for path in paths}
+        self._data = {path: look_at(path, self._data.get(path)) for path in self._reads()}
+
+    def _reads(self) -> set[str]:
+        return {path for attempt in self._attempts.values() for path in attempt.reads}
+
+    def _waiting_paths(self) -> Iterator[str]:
+        for name in self._seen:
+            if name in self.tree:
+                yield self.tree[name].path
+            if name in self._believed:
+                yield self._believed[name]
 
     def _scan_targets(self) -> None:
         waiting = [target for target in self.targets if target.module not in self.tree]
@@ -90,11 +103,14 @@ class Changes:
 
     def _is_settled(self, name: str, saved: frozenset[str], waited: float) -> bool:
         file = self.tree.get(name) or self._data.get(name)
-        if waited >= SETTLING:
+        if file and waited < LONGEST_WRITING and is_being_written(file.path):
+            return False
+        is_folder = name in self.tree and not self.tree[name].digest
+        if is_folder or waited >= SETTLING:
             return True
         if file is None or (file.is_empty and (name in self._believed or name in self._data)):
             return False
-        return file.path in saved or not _is_being_written(file)
+        return file.path in saved or not _was_just_written(file)
 
     def digest(self, name: str) -> str:
         """Of a module's source, '' if there is none."""
@@ -130,7 +146,7 @@ def _paths(tree: Files) -> dict[str, str]:
     return {name: file.path for name, file in tree.items()}
 
 
-def _is_being_written(file: File) -> bool:
+def _was_just_written(file: File) -> bool:
     """As far as stat tells: changed just now, and by writing into it (a rename leaves the time of writing older)."""
     if file.stamp:
         return False

@@ -1,13 +1,18 @@
 """The product's Python files as they are on disk, by module name."""
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import signal
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from fcntl import F_RDLCK, F_SETLEASE, F_SETSIG, F_UNLCK, fcntl
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+
+from .turns import Turns
 
 RACY = 0.05  # seconds: a file changed this lately may change again and keep its time stamps
 LARGE = 8 * 1024 * 1024  # bytes, above which a file is not read to see whether it changed
@@ -27,9 +32,7 @@ class File:
 
 
 Files = Mapping[str, File]  # 'shop.api.v0.echo' -> File
-
-
-Found = tuple[str, str, os.stat_result | None]  # module, path, stat; None for a folder
+Identity = tuple[int, int]  # of a folder, by whatever path
 
 
 def digest_of(source: bytes) -> str:
@@ -39,42 +42,125 @@ def digest_of(source: bytes) -> str:
 EMPTY = digest_of(b'')
 
 
-def scan(folder: Path, name: str, previous: Files) -> dict[str, File]:
-    """Every module below the package `name` in `folder`. Reads only files whose stat is not as in `previous`."""
-    found: dict[str, File] = {}
-    for module, path, status in _walk(str(folder), name, frozenset()):
-        if status is None:
-            found.setdefault(module, File(path, (), ''))
-        elif (file := look_at(path, previous.get(module), status)).digest:
-            found[module] = file
-    return found
+class Disk:
+    """Every module below the package `name` in `folder`, as it was when it was looked at last.
 
-
-def _walk(folder: str, package: str, outer: frozenset[tuple[int, int]]) -> Iterator[Found]:
-    """Module name, path, and stat of each file, None for a folder; packages after the modules of the same name.
-
-    A link that leads back up is not followed, and a virtual environment that is below the product is none of its code.
+    Only what is told is looked at: nobody sees half of what a tool is changing, and no call waits for thousands of
+    files: while all of it is read, others get their turn.
     """
-    try:
-        identity = os.stat(folder)
-        with os.scandir(folder) as listed:
-            entries = {entry.name: entry for entry in listed}
-    except OSError:  # gone meanwhile, or not for us to read
-        return
-    key = (identity.st_dev, identity.st_ino)
-    if key in outer or (outer and 'pyvenv.cfg' in entries):
-        return
-    if '__init__.py' not in entries:
-        yield package, folder, None
-    folders = []
-    for name, entry in entries.items():
-        if name.endswith('.py'):
-            if '.' not in name[:-3] and (status := _stat(entry)):
-                yield package if name == '__init__.py' else f'{package}.{name[:-3]}', entry.path, status
-        elif '.' not in name and name not in SKIPPED and entry.is_dir() and not _is_hidden(entry.path, entries):
-            folders.append(entry)
-    for entry in folders:
-        yield from _walk(entry.path, f'{package}.{entry.name}', outer | {key})
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = str(folder)
+        self._name = name
+        self._turns = Turns()
+        self._listed: dict[str, Listing] = {}
+        self._known: dict[str, File] = {}  # before all of it is read anew
+
+    def look_at(self, paths: Iterable[str] | None) -> Files:
+        """At these, and what is in them; None for all. Reads only files whose stat is not as it was."""
+        if paths is None:
+            listings = self._listed.values()
+            self._known = {file.path: file for listing in listings for file in listing.files.values()}
+            self._listed = {}
+        else:
+            for path in paths:
+                self._look_at(path)
+        found: dict[str, File] = {}
+        self._turns = Turns()
+        self._gather(found, self._folder, self._name, frozenset())
+        self._known = {}
+        return found
+
+    def _look_at(self, path: str) -> None:
+        """Its folder, if that is not known: it came with it."""
+        within = self._folder + os.sep
+        folder, name = os.path.split(path)
+        while folder not in self._listed and folder.startswith(within):
+            path = folder
+            folder, name = os.path.split(path)
+        self._forget(path)
+        if listing := self._listed.get(folder):
+            listing.note(path, name)
+
+    def _forget(self, folder: str) -> None:
+        if folder in self._listed:
+            within = folder + os.sep
+            listed = self._listed.items()
+            self._listed = {path: listing for path, listing in listed if path != folder and not path.startswith(within)}
+
+    def _gather(self, found: dict[str, File], folder: str, package: str, outer: frozenset[Identity]) -> None:
+        """The modules in a folder, then those below it: a package comes before a module of the same name.
+
+        A link that leads back up is not followed, and a virtual environment that is below the product is none of its
+        code.
+        """
+        listing = self._listing(folder)
+        if listing is None or listing.identity in outer or (outer and listing.is_environment):
+            return
+        if '__init__.py' not in listing.files:
+            found.setdefault(package, File(folder, (), ''))
+        for name, file in listing.files.items():
+            found[package if name == '__init__.py' else f'{package}.{name[:-3]}'] = file
+        for name in listing.folders:
+            path = os.path.join(folder, name)
+            if not _is_hidden(path, listing.files):
+                self._gather(found, path, f'{package}.{name}', outer | {listing.identity})
+
+    def _listing(self, folder: str) -> Listing | None:
+        """None if it is gone, or not for us to read."""
+        if folder not in self._listed:
+            self._turns.pause()
+            try:
+                self._listed[folder] = Listing(folder, self._known)
+            except OSError:
+                return None
+        return self._listed[folder]
+
+
+class Listing:
+    """What is in a folder. Raises OSError."""
+
+    def __init__(self, folder: str, known: Mapping[str, File]) -> None:
+        status = os.stat(folder)
+        self.identity = status.st_dev, status.st_ino
+        self.files: dict[str, File] = {}
+        self.folders: dict[str, None] = {}
+        self.is_environment = False
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                self._add(entry, known)
+
+    def note(self, path: str, name: str) -> None:
+        """What it is now."""
+        before = self.files.pop(name, None)
+        self.folders.pop(name, None)
+        if name == 'pyvenv.cfg':
+            self.is_environment = os.path.isfile(path)
+        elif _is_module(name):
+            self._add_file(name, path, before)
+        elif _may_be_package(name) and os.path.isdir(path):
+            self.folders[name] = None
+
+    def _add(self, entry: os.DirEntry[str], known: Mapping[str, File]) -> None:
+        if entry.name == 'pyvenv.cfg':
+            self.is_environment = True
+        elif _is_module(entry.name):
+            self._add_file(entry.name, entry.path, known.get(entry.path))
+        elif _may_be_package(entry.name) and entry.is_dir():
+            self.folders[entry.name] = None
+
+    def _add_file(self, name: str, path: str, before: File | None) -> None:
+        status = _stat(path)
+        if status and (file := look_at(path, before, status)).digest:
+            self.files[name] = file
+
+
+def _is_module(name: str) -> bool:
+    return name.endswith('.py') and '.' not in name[:-3]
+
+
+def _may_be_package(name: str) -> bool:
+    return '.' not in name and name not in SKIPPED
 
 
 def _is_hidden(folder: str, names: Collection[str]) -> bool:
@@ -82,13 +168,36 @@ def _is_hidden(folder: str, names: Collection[str]) -> bool:
     return os.path.basename(folder) + '.py' in names and not os.path.isfile(os.path.join(folder, '__init__.py'))
 
 
-def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
+def _stat(path: str) -> os.stat_result | None:
     """None for what is no file."""
     try:
-        status = entry.stat()
+        status = os.stat(path)
     except OSError:
         return None
     return status if S_ISREG(status.st_mode) else None
+
+
+def is_being_written(path: str) -> bool:
+    """Whether a process has it open for writing now; False where that cannot be told.
+
+    The kernel grants a lease for reading only on a file that nobody writes. It is given back at once: who opens the
+    file meanwhile waits for that, and a signal tells us of it, SIGURG, which does nothing.
+    """
+    try:
+        if not _stat(path):
+            return False
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl(descriptor, F_SETSIG, signal.SIGURG)
+        fcntl(descriptor, F_SETLEASE, F_RDLCK)
+        fcntl(descriptor, F_SETLEASE, F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:

@@ -59,7 +59,7 @@ class Reloader:
         began = time.monotonic()
         tell_after(UNSAID, lambda: self.patience.is_limited, self._what_is_imported)
         with self._lock:
-            self._changes.scan()
+            self._changes.scan(None)
             self._changes.believe_all()
             self._swapper.start()
             self._attempts.take_executed()
@@ -74,17 +74,18 @@ class Reloader:
         self._reporter.is_silent = False
         self._reporter.say_errors(self._attempts, self._swapper.live)
 
-    def look(self, saved: Collection[str] = ()) -> bool:
-        """Reload if something is not as it was. `saved` are paths known to be written whole.
+    def look(self, saved: Collection[str] = (), changed: Collection[str] | None = ()) -> bool:
+        """Reload if something is not as it was.
 
+        `saved` are paths known to be written whole, `changed` others, folders with all that is in them; None for any.
         Returns whether something was reloaded.
         """
         with self._lock:
             started = time.perf_counter()
-            self._changes.scan()
-            changed = self._changes.find(frozenset(saved))
-            files = self._changes.files_of(changed)
-            names = self._fresh.without_asked(changed - files | plan.readers(changed, self._attempts))
+            self._changes.scan(None if changed is None else {*saved, *changed})
+            found = self._changes.find(frozenset(saved))
+            files = self._changes.files_of(found)
+            names = self._fresh.without_asked(found - files | plan.readers(found, self._attempts))
             if not names:
                 return False
             decision = self._decide(names)
@@ -92,7 +93,7 @@ class Reloader:
                 self._fresh.ask(names, decision)
                 return False
             swapped = self._reload(names, decision.dirty)
-            self._say_reloaded(files | changed & swapped, swapped, started)
+            self._say_reloaded(files | found & swapped, swapped, started)
             return True
 
     def judged(self, reports: Mapping[str, str]) -> None:
@@ -137,8 +138,13 @@ class Reloader:
 
     @property
     def data(self) -> list[str]:
-        """Paths of other files that modules read when they were imported."""
+        """Paths of other files that modules have read."""
         return self._changes.data
+
+    @property
+    def late_reads(self) -> int:
+        """How many of them were read by calls."""
+        return self._attempts.late_reads
 
     # Swap, or a fresh process
 

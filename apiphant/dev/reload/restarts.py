@@ -51,8 +51,8 @@ class RestartFiles:
 
     @property
     def files(self) -> list[str]:
-        """Those inside the product."""
-        return [path for path in self._known if path.startswith(self._within)]
+        """All of them."""
+        return list(self._known)
 
     def _environments(self) -> list[str]:
         return [str(folder / '.env') for folder in (self._folder, self._folder.parent)]

@@ -3,12 +3,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-import time
 from collections.abc import Collection, Iterable, Set
 from types import ModuleType
 from typing import Any
-
-import gevent
 
 from ...api import actions, routing
 from ...api.actions import Action
@@ -23,10 +20,8 @@ from .importing import Finder
 from .patience import Patience
 from .stage import Modules, Stage, modules
 from .survivors import watched
+from .turns import Turns
 from .unload import Unloader
-
-TURN = 0.012  # seconds of importing after which others get their turn
-BREATH = 0.001  # seconds: less than a timer does not let the loop look for what has arrived
 
 
 class Swapper:
@@ -99,13 +94,12 @@ class Swapper:
         return sorted(known, key=lambda name: (name not in roots, name))
 
     def _import_all(self, names: Iterable[str]) -> None:
-        resumed = time.perf_counter()
+        turns = Turns()
         targets = {target.module for target in self._changes.targets}
         for name in names:
             self._import(name, name in targets)
-            if self._finder.is_serving and time.perf_counter() - resumed > TURN:
-                gevent.sleep(BREATH)
-                resumed = time.perf_counter()
+            if self._finder.is_serving:
+                turns.pause()
 
     def _import(self, name: str, is_target: bool) -> None:
         """One unit of work: whatever a module raises, SystemExit and GreenletExit included, breaks only it."""

@@ -664,7 +664,6 @@ def test_only_user_frames(shop, name):
 # The tree
 
 
-# On a busy machine the first half of a new file in a new folder may be believed, which is 503 until the rest is there.
 @six_saves
 @pytest.mark.parametrize('place', ('', '/deep/er'), ids=('beside', 'nested'))
 def test_new_target(shop, name, save, place):
