@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from itertools import count
 from queue import Empty, SimpleQueue
 
-from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, WatchDescriptor
+from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, Mask, WatchDescriptor
 from watchdog.observers.inotify_c import InotifyConstants as Bits
 
-WANTED = (
+WANTED = Mask(
     Bits.IN_CLOSE_WRITE | Bits.IN_MOVED_FROM | Bits.IN_MOVED_TO | Bits.IN_CREATE | Bits.IN_DELETE
     | Bits.IN_DELETE_SELF | Bits.IN_MOVE_SELF | Bits.IN_ONLYDIR)
 
