@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action
+from .call import NOBODY, Call, Host, runs_calls
 from .origin import say_refused
 from .request import Request, adopt
+from .run import answer_of, run
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +31,10 @@ MAX_BODY = 1024 * 1024  # bytes, as nginx has it
 LARGE = 64 * 1024  # bytes of a body that may have very many parts
 
 
-def go_on() -> None:
-    """Nobody waits."""
-
-
-def parse(body: bytes, give_way: Callable[[], None] = go_on) -> Request:
+def parse(body: bytes, host: Host = NOBODY) -> Request:
     """The request in a body: strict RFC 8259, exact integers of up to 4300 digits. Raises BadRequest.
 
-    `give_way()` lets others have their turn in between.
+    The host gives way to others in between.
     """
     try:
         content = (_decode if len(body) < LARGE else _decode_at_once)(body) if body else {}
@@ -45,7 +42,7 @@ def parse(body: bytes, give_way: Callable[[], None] = go_on) -> Request:
         raise BadRequest(NOT_AN_OBJECT) from None
     if type(content) is not dict:
         raise BadRequest(NOT_AN_OBJECT)
-    return adopt(content, give_way)
+    return adopt(content, host.give_way)
 
 
 def _decode_at_once(body: bytes) -> Any:
@@ -59,11 +56,15 @@ def _decode_at_once(body: bytes) -> Any:
             gc.enable()
 
 
+@runs_calls
 def answer(
-    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '',
-    give_way: Callable[[], None] = go_on,
+    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '', host: Host = NOBODY,
+    call: Call | None = None,
 ) -> tuple[int, Any]:
-    """The status and the object of a call of what was found at its path: 403 with a `why_foreign`. Raises nothing."""
+    """The status and the object of a call of what was found at its path: 403 with a `why_foreign`. Raises nothing.
+
+    An action that needs a call has to get one.
+    """
     try:
         if action is None:
             raise ApiError(404)
@@ -72,25 +73,36 @@ def answer(
         if why_foreign:
             say_refused(path, why_foreign)
             raise ApiError(403)
-        content = action.handler(parse(body, give_way))
-        return 200, content if isinstance(content, dict) else _content(action, content)
+        request = parse(body, host)
+        if call is not None:
+            content = run(action, call, request)
+            return call.status, content
+        content = action.handler(request)
+        return 200, content if isinstance(content, dict) else answer_of(action.handler, content)
     except ApiError as error:
         return error.status, {'error': error.error}
     except BaseException:
         log.exception('%s %s failed:', method, path)
-        return 500, INTERNAL_ERROR
+        return failed(call)
+
+
+def failed(call: Call | None) -> tuple[int, Any]:
+    """The answer of a call that did not end as it should: of what the handler began to say, nothing is sent."""
+    if call is not None:
+        call.forget_answer()
+    return 500, INTERNAL_ERROR
 
 
 def reply(
-    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '',
-    give_way: Callable[[], None] = go_on,
+    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '', host: Host = NOBODY,
+    call: Call | None = None,
 ) -> tuple[int, bytes]:
     """The status and the body to send. Raises nothing."""
-    status, content = answer(action, method, path, body, why_foreign, give_way)
-    return encode(path, status, content)
+    status, content = answer(action, method, path, body, why_foreign, host, call)
+    return encode(path, status, content, call)
 
 
-def encode(path: str, status: int, content: Any) -> tuple[int, bytes]:
+def encode(path: str, status: int, content: Any, call: Call | None = None) -> tuple[int, bytes]:
     """The status and the body to send: 500 for content that JSON has no way to say. Raises nothing."""
     if status in WITHOUT_BODY:
         return status, b''
@@ -98,7 +110,8 @@ def encode(path: str, status: int, content: Any) -> tuple[int, bytes]:
         return status, _encode(content)
     except Exception:
         log.exception('The answer of %s cannot be JSON:', path)
-        return 500, _encode(INTERNAL_ERROR)
+        status, content = failed(call)
+        return status, _encode(content)
 
 
 def headers_of(status: int, body: bytes) -> list[tuple[str, str]]:
@@ -108,13 +121,3 @@ def headers_of(status: int, body: bytes) -> list[tuple[str, str]]:
         return []
     headers = [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))]
     return [*headers, ('Allow', 'POST')] if status == 501 else headers
-
-
-def _content(action: Action, content: Any) -> dict[str, Any]:
-    """What a handler returned, if that can be an answer. Raises TypeError."""
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        name = f'{action.handler.__module__}.{action.handler.__qualname__}'
-        raise TypeError(f'{name} returned {type(content).__name__}, not a dict or None')
-    return content

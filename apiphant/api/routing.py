@@ -12,6 +12,7 @@ from keyword import iskeyword
 from pathlib import Path
 
 from .actions import Action, Routes, actions_of
+from .around import Arounds
 from .product import BrokenProduct, Product, add_to_path
 
 VERSION = re.compile(r'v[0-9]+')
@@ -108,9 +109,11 @@ def load(targets: Iterable[Target]) -> tuple[list[Loaded], list[Broken]]:
     """Import targets. Returns those that could be, with their actions, and those that could not, with the error."""
     loaded: list[Loaded] = []
     broken: list[Broken] = []
+    arounds = Arounds()
     for target in targets:
         try:
-            loaded.append((target, actions_of(import_module(target.module))))
+            module = import_module(target.module)
+            loaded.append((target, actions_of(module, arounds.above(target.module))))
         except BaseException as error:  # SystemExit too: what one module does must not decide for the others
             broken.append((target, error))
     return loaded, broken

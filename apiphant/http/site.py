@@ -4,7 +4,8 @@ from __future__ import annotations
 from socket import AF_INET, AF_INET6
 from typing import Any
 
-from ..api.application import Application, Environ
+from ..api.application import Application
+from ..api.environ import Environ
 from . import proxies
 from .greenlets import Greenlets
 from .heads import Clock

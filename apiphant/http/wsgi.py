@@ -15,7 +15,9 @@ from wsgiref.util import FileWrapper
 
 from ..api.actions import Action
 from ..api.answer import INTERNAL_ERROR, encode, headers_of
-from ..api.application import ClientLeft, Environ, answer_raw
+from ..api.application import ClientLeft, answer_raw
+from ..api.call import Host, runs_calls
+from ..api.environ import Environ
 from ..validation import ApiError, status_line
 from .heads import CHUNKED, WITHOUT_BODY, connection_of, head, length_for
 from .message import Message
@@ -30,7 +32,7 @@ VALUE = re.compile(r'[\t\x20-\x7e\x80-\xff]*')
 log = logging.getLogger(__name__)
 
 
-class Client(Protocol):
+class Client(Host, Protocol):
     """What a connection is to a raw handler."""
 
     @property
@@ -40,9 +42,6 @@ class Client(Protocol):
         """REMOTE_ADDR, REMOTE_PORT, SERVER_NAME, SERVER_PORT, wsgi.url_scheme."""
 
     def send(self, data: bytes) -> None: ...
-
-    def give_way(self) -> None:
-        """To whatever else is to be done."""
 
     def receive_body(self, message: Message, started: float) -> None: ...
 
@@ -183,10 +182,12 @@ class Responder:
         self._length: int | None = None  # of the body, where it is known
         self._is_chunked = False
 
+    @runs_calls
     def run(self) -> tuple[int, int, bool]:
         """Status, bytes of the body, and whether the connection may be kept. Raises ClientLeft."""
-        environ = environ_of(self._client, self._call, self._message)
-        result: Any = answer_raw(self._action, self._message.path, environ, self.start_response, self._client.give_way)
+        host = self._client
+        environ = environ_of(host, self._call, self._message)
+        result: Any = answer_raw(self._action, self._message.path, environ, self.start_response, host)
         try:
             self._send_all(result)
         except ClientLeft:

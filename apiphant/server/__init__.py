@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from ..address import DEFAULT
 from ..api.actions import raw_environ, raw_response
 from ..api.application import Application
+from ..api.call import Call, current_call
 from ..api.product import find as find_product
 from ..api.routing import load_product
 
 if TYPE_CHECKING:
     from ..address import Address
 
-__all__ = ('application', 'raw_environ', 'raw_response', 'serve')
+__all__ = ('Call', 'application', 'current_call', 'raw_environ', 'raw_response', 'serve')
 
 
 def application(path: str | Path) -> Application:

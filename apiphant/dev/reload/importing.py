@@ -18,6 +18,7 @@ from importlib.util import decode_source, spec_from_file_location
 from types import CodeType, ModuleType
 from typing import Any
 
+from ...api.around import check_package
 from ...logs import format_error
 from ...modules import is_a
 from .attempts import Attempt, Parsed
@@ -122,6 +123,7 @@ class Loader(SourceFileLoader):
                 code = self.get_code(name)
                 with doings.growth(self._finder.attempts[name].imports):
                     exec(code, vars(module))
+                check_package(name, module)
         except BaseException as error:
             self._finder.fail(name, error)
             self._finder.discard(module)

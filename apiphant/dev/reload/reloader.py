@@ -21,6 +21,7 @@ from gevent.lock import RLock
 from ...api import actions, routing
 from ...api.actions import Action
 from ...api.application import Application
+from ...api.around import Arounds
 from ...api.product import Product
 from ...api.routing import Target
 from ...modules import names_of
@@ -230,13 +231,14 @@ class Reloader:
         self._unloader.unload([module])
 
     def _routes(self) -> dict[str, Action]:
-        return routing.routes_of((target, self._actions(target)) for target in self._targets)
+        arounds = Arounds()
+        return routing.routes_of((target, self._actions(target, arounds)) for target in self._targets)
 
-    def _actions(self, target: Target) -> dict[str, Action]:
+    def _actions(self, target: Target, arounds: Arounds) -> dict[str, Action]:
         """Of one that cannot be imported or called, those that say so."""
         try:
             if target.module in sys.modules:
-                return actions.actions_of(sys.modules[target.module])
+                return actions.actions_of(sys.modules[target.module], arounds.above(target.module))
         except Exception as error:
             self._finder.fail(target.module, error)
         return dict.fromkeys(actions.ACTIONS, UNAVAILABLE)
