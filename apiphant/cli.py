@@ -14,6 +14,7 @@ from typing import NoReturn, ParamSpec
 
 from . import __version__, address, logs
 from .address import Address, AddressError
+from .api import origin
 from .errors import UserError
 
 Arguments = ParamSpec('Arguments')
@@ -119,8 +120,11 @@ def _dev(words: list[str]) -> int:
     parser.add_argument(
         '--poll', metavar='SECONDS', type=_positive,
         help='look for changes so often, where the file system tells of none')
+    _add_pages(parser)
     parser.add_argument('--plain', action='store_true', help='no colours and no toolbar')
     given = vars(parser.parse_args(words))
+    for variable in (origin.VARIABLE, origin.HOST_VARIABLE):
+        os.environ[variable] = given.pop(variable)  # the app process has them from there
     from .dev.start import run  # noqa: PLC0415
     return _run(run, given.pop('product'), given.pop('address'), **given)
 
@@ -146,6 +150,25 @@ def _add_address(parser: Parser) -> None:
     parser.add_argument(
         'address', metavar='HOST:PORT', nargs='?', type=_address, default=address.parse(address.DEFAULT),
         help=f'where to listen, also [IPV6]:PORT, PORT or unix:PATH; port 0 is any free one; default {address.DEFAULT}')
+
+
+def _add_pages(parser: Parser) -> None:
+    parser.add_argument(
+        '--allow-origin', metavar='LIST', dest=origin.VARIABLE, default=os.environ.get(origin.VARIABLE, ''),
+        type=_checked_by(origin.check_list), help=f'{origin.ALLOW_ORIGIN}; pages of this machine always may')
+    parser.add_argument(
+        '--allow-host', metavar='LIST', dest=origin.HOST_VARIABLE, default=os.environ.get(origin.HOST_VARIABLE, ''),
+        type=_checked_by(origin.check_hosts),
+        help='names that the server may be asked as, besides addresses and localhost, with commas between')
+
+
+def _checked_by(check: Callable[[str], str]) -> Callable[[str], str]:
+    def checked(text: str) -> str:
+        try:
+            return check(text)
+        except ValueError as error:
+            raise ArgumentTypeError(str(error)) from None
+    return checked
 
 
 def _positive(text: str) -> float:

@@ -14,7 +14,7 @@ import msgspec
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action
 from .call import NOBODY, Call, Host, runs_calls
-from .origin import say_refused
+from .origin import PROGRAM, Page, say_refused
 from .request import Request, adopt
 from .run import answer_of, run
 
@@ -58,10 +58,10 @@ def _decode_at_once(body: bytes) -> Any:
 
 @runs_calls
 def answer(
-    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '', host: Host = NOBODY,
+    action: Action | None, method: str, path: str, body: bytes, page: Page = PROGRAM, host: Host = NOBODY,
     call: Call | None = None,
 ) -> tuple[int, Any]:
-    """The status and the object of a call of what was found at its path: 403 with a `why_foreign`. Raises nothing.
+    """The status and the object of a call of what was found at its path: 403 for a page that may not. Raises nothing.
 
     An action that needs a call has to get one.
     """
@@ -69,9 +69,11 @@ def answer(
         if action is None:
             raise ApiError(404)
         if method != 'POST':
+            if page.is_preflight:
+                return 204, None
             raise ApiError(501)
-        if why_foreign:
-            say_refused(path, why_foreign)
+        if page.why_foreign:
+            say_refused(method, path, page.why_foreign)
             raise ApiError(403)
         request = parse(body, host)
         if call is not None:
@@ -94,11 +96,11 @@ def failed(call: Call | None) -> tuple[int, Any]:
 
 
 def reply(
-    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '', host: Host = NOBODY,
+    action: Action | None, method: str, path: str, body: bytes, page: Page = PROGRAM, host: Host = NOBODY,
     call: Call | None = None,
 ) -> tuple[int, bytes]:
     """The status and the body to send. Raises nothing."""
-    status, content = answer(action, method, path, body, why_foreign, host, call)
+    status, content = answer(action, method, path, body, page, host, call)
     return encode(path, status, content, call)
 
 

@@ -14,7 +14,8 @@ from .actions import Action, Routes
 from .answer import MAX_BODY, answer, encode, failed, headers_of, parse
 from .call import NOBODY, Call, Host, runs_calls, with_given
 from .environ import Environ, EnvironHost, path_of
-from .origin import foreign
+from .headers import Headers, Pairs
+from .origin import PROGRAM, Origins, Page
 from .run import answer_of, run
 
 StartResponse = Callable[..., Any]
@@ -27,10 +28,11 @@ class ClientLeft(Exception):
 
 
 class Application:
-    """The WSGI callable of a product. Assigning `routes` swaps all of them at once."""
+    """The WSGI callable of a product. Assigning `routes` swaps all of them at once. `origins`: which pages may call."""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, origins: Origins | None = None) -> None:
         self.routes = routes
+        self.origins = origins or Origins()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = path_of(environ)
@@ -39,26 +41,25 @@ class Application:
         if action is not None and action.is_raw:
             return answer_raw(action, path, environ, start_response, host)
         call = Call(host) if action is not None and action.needs_call else None
-        status, content = _answer(action, path, environ, host, call)
-        return _send(path, environ, start_response, status, content, call)
+        page = _page(self.origins, environ, host) if 'HTTP_ORIGIN' in environ else PROGRAM
+        status, content = _answer(action, path, environ, page, host, call)
+        return _send(path, environ, start_response, status, content, call, page.headers)
 
 
 def _answer(
-    action: Action | None, path: str, environ: Environ, host: EnvironHost, call: Call | None,
+    action: Action | None, path: str, environ: Environ, page: Page, host: EnvironHost, call: Call | None,
 ) -> tuple[int, Any]:
     method = environ['REQUEST_METHOD']
     try:
         body = _read(environ) if method == 'POST' and action is not None else b''
     except ApiError as error:
         return error.status, {'error': error.error}
-    return answer(action, method, path, body, _why_foreign(environ), host, call)
+    return answer(action, method, path, body, page, host, call)
 
 
-def _why_foreign(environ: Environ) -> str:
-    """'' for a call of a page of our own, or of no page."""
-    if 'HTTP_ORIGIN' not in environ:
-        return ''
-    return foreign(environ['HTTP_ORIGIN'], environ.get('HTTP_HOST', ''), environ.get('wsgi.url_scheme') == 'https')
+def _page(origins: Origins, environ: Environ, host: EnvironHost) -> Page:
+    asked = Headers(host.headers()) if host.method == 'OPTIONS' else None
+    return origins.page(environ['HTTP_ORIGIN'], environ.get('HTTP_HOST', ''), host.is_https, asked)
 
 
 @runs_calls
@@ -80,7 +81,7 @@ def answer_raw(
     except BaseException:
         log.exception('%s %s failed:', environ['REQUEST_METHOD'], path)
         status, content = failed(call)
-    return _send(path, environ, start_response, status, content, call, sys.exc_info())
+    return _send(path, environ, start_response, status, content, call, (), sys.exc_info())
 
 
 def _call(action: Action, request: Any, start_response: StartResponse, call: Call | None) -> Any:
@@ -98,10 +99,10 @@ def _call(action: Action, request: Any, start_response: StartResponse, call: Cal
 
 def _send(
     path: str, environ: Environ, start_response: StartResponse, status: int, content: Any, call: Call | None,
-    *exc_info: Any,
+    for_browser: Pairs = (), *exc_info: Any,
 ) -> list[bytes]:
     status, body = encode(path, status, content, call)
-    start_response(status_line(status), with_given(headers_of(status, body), call), *exc_info)
+    start_response(status_line(status), with_given(headers_of(status, body), call, for_browser), *exc_info)
     return [] if environ['REQUEST_METHOD'] == 'HEAD' else [body]
 
 

@@ -175,13 +175,14 @@ class Call:
         self._cookies = ()
 
 
-def with_given(headers: list[tuple[str, str]], call: Call | None) -> list[tuple[str, str]]:
-    """The headers of an answer with those that were given for it, which win."""
-    given = call.given_headers() if call is not None else None
-    if not given:
+def with_given(headers: list[tuple[str, str]], call: Call | None, for_browser: Pairs = ()) -> list[tuple[str, str]]:
+    """The headers of an answer with those that were given for it, which win, and what its browser has to be told."""
+    given = call.given_headers() if call is not None else []
+    if not given and not for_browser:
         return headers
     names = {name.lower() for name, _ in given}
-    return [*(pair for pair in headers if pair[0].lower() not in names), *given]
+    told = () if 'access-control-allow-origin' in names else for_browser
+    return [*(pair for pair in headers if pair[0].lower() not in names), *given, *told]
 
 
 # The current one

@@ -27,6 +27,7 @@ class Site:
         self.is_stopping = False
         self.answered = 0  # requests
         self._has_addresses = family in (AF_INET, AF_INET6)
+        self.checks_hosts = self._has_addresses and app.origins.checks_hosts
         self._name = name  # of the listener
 
     def origin_of(self, transport: Transport, message: Message) -> Environ:

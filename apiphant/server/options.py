@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ..api.answer import MAX_BODY
+from ..api.origin import ALLOW_ORIGIN, check_list
 from ..errors import UserError
 from .peers import Peers
 
@@ -49,6 +50,14 @@ def _peers(text: str) -> str:
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from None
     return text
+
+
+def _origins(text: str) -> str:
+    """'*', or origins with commas between."""
+    try:
+        return check_list(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _mask(text: str) -> int:
@@ -102,6 +111,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
         Option('max-body', 'BYTES', _number, MAX_BODY,
                'larger requests are answered with 413; @raw_environ(max_body=...) has its own'),
     ),
+    'web pages': (Option('allow-origin', 'LIST', _origins, None, ALLOW_ORIGIN),),
     'logs': (
         Option('access-log', 'FILE', str, None,
                'a line for each request; - is standard output. USR1 reopens the file', 'accesslog'),

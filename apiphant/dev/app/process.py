@@ -20,8 +20,9 @@ import gevent
 from gevent.event import Event
 
 from ... import logs
-from ...api import product
+from ...api import origin, product
 from ...api.application import Application
+from ...api.origin import Origins
 from ...api.request import convert
 from ...background.run import NoTask, run_named
 from ...background.tasks import tasks
@@ -60,12 +61,18 @@ def main(path: str, control: int, listener: int, lifeline: int, terminal: int) -
     process.run(socket.socket(fileno=listener))
 
 
+def _origins() -> Origins:
+    """As the console's process was told, and checked."""
+    hosts = os.environ.get(origin.HOST_VARIABLE, '')
+    return Origins(os.environ.get(origin.VARIABLE, ''), hosts, allows_local=True)
+
+
 class AppProcess:
     """Routes, reloader and control channel, put together."""
 
     def __init__(self, found: product.Product, channel: Channel, terminal: int) -> None:
         self._product = found
-        self._app = Application({})
+        self._app = Application({}, _origins())
         self._channel = channel
         self._terminal = debug.Terminal(channel, terminal)
         self._evaluator = Evaluator(found.name)
