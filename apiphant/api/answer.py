@@ -11,12 +11,15 @@ from typing import Any
 
 import msgspec
 
+from ..logs import is_from_outside
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action
 from .call import NOBODY, Call, Host, runs_calls
+from .encoding import NotJson, encode_json
 from .origin import PROGRAM, Page, say_refused
 from .request import Request, adopt
 from .run import answer_of, run
+from .signature import shown
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +28,6 @@ INTERNAL_ERROR = {'error': status_line(500)}
 WITHOUT_BODY = (204, 205, 304)
 
 _decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
 
 MAX_BODY = 1024 * 1024  # bytes, as nginx has it
 LARGE = 64 * 1024  # bytes of a body that may have very many parts
@@ -83,9 +85,15 @@ def answer(
         return 200, content if isinstance(content, dict) else answer_of(action.handler, content)
     except ApiError as error:
         return error.status, {'error': error.error}
-    except BaseException:
-        log.exception('%s %s failed:', method, path)
+    except BaseException as error:
+        say_failed(method, path, action, error)
         return failed(call)
+
+
+def say_failed(method: str, path: str, action: Action | None, error: BaseException) -> None:
+    """With its traceback; where that has no line of the product's, the handler is named."""
+    where = '' if action is None or is_from_outside(error) else f' in {shown(action.handler)}'
+    log.error('%s %s failed%s:', method, path, where, exc_info=error)
 
 
 def failed(call: Call | None) -> tuple[int, Any]:
@@ -109,11 +117,11 @@ def encode(path: str, status: int, content: Any, call: Call | None = None) -> tu
     if status in WITHOUT_BODY:
         return status, b''
     try:
-        return status, _encode(content)
-    except Exception:
-        log.exception('The answer of %s cannot be JSON:', path)
+        return status, encode_json(content)
+    except NotJson as error:
+        log.error('The answer of %s cannot be JSON: %s', path, error)
         status, content = failed(call)
-        return status, _encode(content)
+        return status, encode_json(content)
 
 
 def headers_of(status: int, body: bytes) -> list[tuple[str, str]]:

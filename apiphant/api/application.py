@@ -4,14 +4,13 @@ A raw call is one unit of work, supervised in `answer_raw` as others are in `ans
 """
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action, Routes
-from .answer import MAX_BODY, answer, encode, failed, headers_of, parse
+from .answer import MAX_BODY, answer, encode, failed, headers_of, parse, say_failed
 from .call import NOBODY, Call, Host, runs_calls, with_given
 from .environ import Environ, EnvironHost, path_of
 from .headers import Headers, Pairs
@@ -20,7 +19,6 @@ from .run import answer_of, run
 
 StartResponse = Callable[..., Any]
 
-log = logging.getLogger(__name__)
 
 
 class ClientLeft(Exception):
@@ -78,8 +76,8 @@ def answer_raw(
         status, content = error.status, {'error': error.error}
     except ClientLeft:
         raise
-    except BaseException:
-        log.exception('%s %s failed:', environ['REQUEST_METHOD'], path)
+    except BaseException as error:
+        say_failed(environ['REQUEST_METHOD'], path, action, error)
         status, content = failed(call)
     return _send(path, environ, start_response, status, content, call, (), sys.exc_info())
 

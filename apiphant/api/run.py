@@ -6,7 +6,7 @@ from typing import Any
 
 from .actions import Action
 from .call import Call, enter, leave
-from .signature import name_of, place_of
+from .signature import shown
 
 
 def run(action: Action, call: Call, *arguments: Any) -> Any:
@@ -43,7 +43,7 @@ class Proceed:
         inner = Proceed(self._action, self._call, self._arguments, self._level + 1)
         content = around(self._call, inner)
         if content is None:
-            raise TypeError(f'{_shown(around)} returned nothing: it should return what proceed() gave, or its own answer')
+            raise TypeError(f'{shown(around)} returned nothing: it should return what proceed() gave, or its own answer')
         return content if self._action.raw_response else answer_of(around, content)
 
     def _handle(self) -> Any:
@@ -53,7 +53,7 @@ class Proceed:
         return content if action.raw_response else answer_of(action.handler, content)
 
     def _outer(self) -> str:
-        return _shown(self._action.arounds[self._level - 1])
+        return shown(self._action.arounds[self._level - 1])
 
 
 def answer_of(function: Callable[..., Any], content: Any) -> dict[str, Any]:
@@ -61,10 +61,5 @@ def answer_of(function: Callable[..., Any], content: Any) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise TypeError(f'{_shown(function)} returned {type(content).__name__}, not a dict or None')
+        raise TypeError(f'{shown(function)} returned {type(content).__name__}, not a dict or None')
     return content
-
-
-def _shown(function: Callable[..., Any]) -> str:
-    """Name and place, for the log."""
-    return f'{name_of(function)} at {place_of(function)}'

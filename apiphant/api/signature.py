@@ -99,9 +99,22 @@ def name_of(function: Any) -> str:
 
 
 def place_of(function: Any) -> str:
-    """File and line of a function."""
-    code = getattr(inspect.unwrap(_inner(function)), '__code__', None)
-    return f'{code.co_filename}:{code.co_firstlineno}' if code else type(function).__module__
+    """File and line of a function, or the module of what has none."""
+    inner = inspect.unwrap(_inner(function))
+    code = getattr(inner, '__code__', None) or getattr(_call_of(inner), '__code__', None)
+    return f'{code.co_filename}:{code.co_firstlineno}' if code else str(getattr(inner, '__module__', 'somewhere'))
+
+
+def _call_of(instance: Any) -> Any:
+    return inspect.getattr_static(type(instance), '__call__', None)
+
+
+def shown(function: Any) -> str:
+    """Name and place, for the log."""
+    try:
+        return f'{name_of(function)} at {place_of(function)}'
+    except Exception:  # it does not let itself be looked at
+        return type(function).__qualname__
 
 
 def _inner(function: Any) -> Any:

@@ -62,7 +62,7 @@ BAD = {
     'workers': ('0', *NUMBERS), 'timeout': NUMBERS, 'graceful-timeout': NUMBERS, 'max-requests': NUMBERS, 'max-requests-jitter': NUMBERS,
     'pid': ('/nowhere/pid', '/'), 'umask': ('8', '-1', '1.5', 'x', '٣', ' ', '0x10', '77777'), 'fd': ('999', *NUMBERS), 'keep-alive': ('0', *NUMBERS), 'max-connections': NUMBERS, 'max-body': NUMBERS,
     'access-log': ('/nowhere/access.log', '/'), 'log-level': ('loud', 'INFO', '10'), 'certfile': ('/nowhere/cert.pem', '/dev/null', '/'),
-    'keyfile': ('/nowhere/key.pem', '/dev/null'), 'forwarded-allow-ips': ('nobody', '127.0.0.1;::1', '10.0.0.1/8')}
+    'keyfile': ('/nowhere/key.pem', '/dev/null'), 'forwarded-allow-ips': ('nobody', '127.0.0.1;::1', '10.0.0.1/8'), 'allow-origin': ('example.com', 'null', '*,https://a')}
 BY_ARGPARSE = [(name, value) for name, values in BAD.items() for value in values if name not in ('pid', 'access-log', 'forwarded-allow-ips')
                and not value.startswith('/dev') and (name, value) not in (('fd', '999'), ('certfile', '/'))]
 BY_SERVER = [(name, value) for name, values in BAD.items() for value in values if (name, value) not in BY_ARGPARSE]
