@@ -14,6 +14,7 @@ import msgspec
 from ..logs import is_from_outside
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action
+from .bad_json import explained
 from .call import NOBODY, Call, Host, runs_calls
 from .encoding import NotJson, encode_json
 from .origin import PROGRAM, Page, say_refused
@@ -33,6 +34,21 @@ MAX_BODY = 1024 * 1024  # bytes, as nginx has it
 LARGE = 64 * 1024  # bytes of a body that may have very many parts
 
 
+class NotAnObject(BadRequest):
+    """The body is no JSON object. In dev, the answer also says where it broke."""
+
+    def __init__(self, body: bytes, host: Host) -> None:
+        super().__init__(NOT_AN_OBJECT)
+        self.explain = explained(body) if host.explains else ''
+
+
+def error_content(error: ApiError) -> dict[str, Any]:
+    """The object that answers with an error."""
+    if isinstance(error, NotAnObject) and error.explain:
+        return {'error': error.error, 'explain': error.explain}
+    return {'error': error.error}
+
+
 def parse(body: bytes, host: Host = NOBODY) -> Request:
     """The request in a body: strict RFC 8259, exact integers of up to 4300 digits. Raises BadRequest.
 
@@ -41,9 +57,9 @@ def parse(body: bytes, host: Host = NOBODY) -> Request:
     try:
         content = (_decode if len(body) < LARGE else _decode_at_once)(body) if body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest(NOT_AN_OBJECT) from None
+        raise NotAnObject(body, host) from None
     if type(content) is not dict:
-        raise BadRequest(NOT_AN_OBJECT)
+        raise NotAnObject(body, host)
     return adopt(content, host.give_way)
 
 
@@ -84,7 +100,7 @@ def answer(
         content = action.handler(request)
         return 200, content if isinstance(content, dict) else answer_of(action.handler, content)
     except ApiError as error:
-        return error.status, {'error': error.error}
+        return error.status, error_content(error)
     except BaseException as error:
         say_failed(method, path, action, error)
         return failed(call)

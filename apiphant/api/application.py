@@ -10,7 +10,7 @@ from typing import Any
 
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action, Routes
-from .answer import MAX_BODY, answer, encode, failed, headers_of, parse, say_failed
+from .answer import MAX_BODY, answer, encode, error_content, failed, headers_of, parse, say_failed
 from .call import NOBODY, Call, Host, runs_calls, with_given
 from .environ import Environ, EnvironHost, path_of
 from .headers import Headers, Pairs
@@ -26,10 +26,14 @@ class ClientLeft(Exception):
 
 
 class Application:
-    """The WSGI callable of a product. Assigning `routes` swaps all of them at once. `origins`: which pages may call."""
+    """The WSGI callable of a product. Assigning `routes` swaps all of them at once. `origins`: which pages may call.
 
-    def __init__(self, routes: Routes, origins: Origins | None = None) -> None:
+    `explains`: whether callers are told where their JSON broke.
+    """
+
+    def __init__(self, routes: Routes, origins: Origins | None = None, *, explains: bool = False) -> None:
         self.routes = routes
+        self.explains = explains
         self.origins = origins or Origins()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -73,7 +77,7 @@ def answer_raw(
             return content  # type: ignore[no-any-return]
         status = call.status if call is not None else 200
     except ApiError as error:
-        status, content = error.status, {'error': error.error}
+        status, content = error.status, error_content(error)
     except ClientLeft:
         raise
     except BaseException as error:

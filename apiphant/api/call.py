@@ -51,6 +51,10 @@ class Caller(Protocol):
 class Host(Protocol):
     """What runs a call: a connection, or what a WSGI server gave."""
 
+    @property
+    def explains(self) -> bool:
+        """Whether callers are told where their JSON broke."""
+
     def give_way(self) -> None:
         """To whatever else is to be done."""
 
@@ -59,6 +63,8 @@ class Host(Protocol):
 
 class Nobody:
     """For a call that no server runs."""
+
+    explains = False
 
     def give_way(self) -> None:
         """Nobody waits."""

@@ -19,6 +19,7 @@ class EnvironHost:
     """A WSGI server as the host of one call, and the caller that it has."""
 
     __slots__ = ('source',)
+    explains = False
     is_trusted = False  # whom the server believes, it does not say
 
     def __init__(self, environ: Environ) -> None:

@@ -309,6 +309,10 @@ class Connection:
 
     # For calls
 
+    @property
+    def explains(self) -> bool:
+        return self._site.app.explains
+
     def give_way(self) -> None:
         gevent.sleep(SHORTEST)
 

@@ -72,11 +72,11 @@ class AppProcess:
 
     def __init__(self, found: product.Product, channel: Channel, terminal: int) -> None:
         self._product = found
-        self._app = Application({}, _origins())
+        self._app = Application({}, _origins(), explains=True)
         self._channel = channel
         self._terminal = debug.Terminal(channel, terminal)
         self._evaluator = Evaluator(found.name)
-        self._calls = Calls(lambda number: channel.send(served=number))
+        self._calls = Calls(lambda number: channel.send(served=number), lambda: self._app.routes)
         self._reloader = Reloader(found, self._app, self._look_again, self._ask_restart, lambda: self._acceptor.answering)
         self._fixed = Fixed(found, self._look_again)
         self._wanted = Event()  # whether the console wants this app to serve
