@@ -2,15 +2,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from . import server  # noqa: F401  # handlers import it; see add_to_path
 from .api.actions import ACTIONS, Action
 from .api.around import Arounds, has_around
+from .api.near_misses import misspelled, out_of_versions, same_versions
 from .api.product import BrokenProduct, Product, ProductError, add_to_path
 from .api.product import find as find_product
-from .api.routing import Broken, Loaded, PassedOver, load, scan, url
+from .api.routing import NO_VERSION, VERSION, Broken, Loaded, PassedOver, load, scan, url
 from .background import tasks as background_tasks
 from .logs import format_error
 
@@ -26,6 +27,9 @@ def check(path: str | Path) -> int:
     loaded, broken = load(targets)
     _print_routes(loaded)
     _print_passed_over(product, passed_over)
+    _print_out_of_versions(product, {item.path for item in passed_over})
+    _print_same_versions(product)
+    _print_misspelled(product, loaded)
     _print_empty(product, loaded)
     _print_misplaced(product, loaded)
     _print_broken(product, broken)
@@ -44,6 +48,30 @@ def _print_routes(loaded: Iterable[Loaded]) -> None:
 def _print_passed_over(product: Product, passed_over: Iterable[PassedOver]) -> None:
     for item in passed_over:
         print(f'passed over: {_short(product, item.path)}: {item.reason}')
+
+
+def _print_out_of_versions(product: Product, said: Collection[Path]) -> None:
+    if not any(VERSION.fullmatch(path.name) for path in product.api.iterdir() if path.is_dir()):
+        print(f'no targets: {product.name}/api has no folder of a version, such as {product.name}/api/v0')
+    for path in out_of_versions(product):
+        if path in said:
+            continue
+        reason = NO_VERSION
+        if path.is_file():
+            reason = f'it is in no version; {product.name}/api/v0/{path.name} would be a target'
+        print(f'passed over: {_short(product, path)}: {reason}')
+
+
+def _print_same_versions(product: Product) -> None:
+    for folders in same_versions(product):
+        *others, last = [str(_short(product, folder)) for folder in folders]
+        print(f'two versions: {", ".join(others)} and {last} are not the same in a URL')
+
+
+def _print_misspelled(product: Product, loaded: Iterable[Loaded]) -> None:
+    for target, _ in loaded:
+        for name, action in misspelled(sys.modules.get(target.module)).items():
+            print(f'not called: {name} in {_short(product, target.path)}: did you mean {action}?')
 
 
 def _print_empty(product: Product, loaded: Iterable[Loaded]) -> None:

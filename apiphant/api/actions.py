@@ -70,10 +70,16 @@ def actions_of(module: object, arounds: tuple[Around, ...] = ()) -> dict[str, Ac
     names = names_of(module)
     found = {action: names[action] for action in ACTIONS if callable(names.get(action))}
     for action, handler in found.items():
-        if inspect.iscoroutinefunction(handler):
+        if _is_async(handler):
             raise TypeError(f'{place_of(handler)}: {names.get("__name__")}.{action} is an async function: '
                             f'on gevent a plain "def {action}" waits without blocking others')
     return {action: _action(handler, arounds) for action, handler in found.items()}
+
+
+def _is_async(handler: Callable[..., Any]) -> bool:
+    """Itself, whatever it wraps: a decorator may run that."""
+    call = inspect.getattr_static(type(handler), '__call__', None)
+    return any(map(inspect.iscoroutinefunction, (handler, call))) or inspect.isasyncgenfunction(handler)
 
 
 def _action(handler: Callable[..., Any], arounds: tuple[Around, ...]) -> Action:

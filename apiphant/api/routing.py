@@ -16,6 +16,7 @@ from .around import Arounds
 from .product import BrokenProduct, Product, add_to_path
 
 VERSION = re.compile(r'v[0-9]+')
+NO_VERSION = 'a version is named v and a number: v0, v1, v10'
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def scan(product: Product) -> tuple[list[Target], list[PassedOver]]:
                 else:
                     passed_over.append(item)
         elif path.is_dir() and re.match(r'[vV]\.?[0-9]', path.name):
-            passed_over.append(PassedOver(path, 'a version is named v and a number: v0, v1, v10'))
+            passed_over.append(PassedOver(path, NO_VERSION))
     return targets, passed_over
 
 

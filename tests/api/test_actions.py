@@ -97,3 +97,13 @@ def test_wrong_number_of_parameters(tmp_path, name):
     done = run_cli('dev', 'shop', '127.0.0.1:0', '-c', 'read x', cwd=tmp_path)
     assert (done.stdout, done.returncode) == ('{"error":"503 Service Unavailable"}\n', 1)
     assert said in done.stderr
+
+
+@pytest.mark.parametrize('text', [
+    'async def read(request): pass', 'async def read(request):\n    yield', 'class Read:\n    async def __call__(self, request): pass\nread = Read()',
+    'from functools import partial\nasync def wait(a, request): pass\nread = partial(wait, 1)'])
+def test_async_of_each_form(tmp_path, text):
+    write_tree(tmp_path, {'shop/api/v0/x.py': f'{text}\n'})
+    done = run_cli('check', 'shop', cwd=tmp_path)
+    assert done.returncode == 1
+    assert 'shop.api.v0.x.read is an async function' in done.stderr
