@@ -41,5 +41,7 @@ def serve(path: str | Path, listen: str | Address = DEFAULT, **given: Any) -> No
     The worker processes patch themselves, and import the product after that. This process should not be patched.
     Raises ProductError, AddressError, BadOption, and RuntimeError in a process that is patched.
     """
+    from .options import check_platform  # noqa: PLC0415
+    check_platform(os.environ)
     from .start import serve as start  # noqa: PLC0415  # gunicorn takes 60 ms, which a handler's import must not
     start(path, listen, **given)
