@@ -31,6 +31,7 @@ SERVE_EPILOG = """commands:
   apiphant dev PRODUCT      development console: serves, reloads on save, calls from a prompt
   apiphant new PRODUCT      make a product: an API with tests, and what it takes to deploy it
   apiphant check PRODUCT    import everything and print the routes
+  apiphant openapi PRODUCT  print what the actions take and answer, as OpenAPI
   "apiphant COMMAND --help" tells more. A product that is called like a command is given as ./dev
 
 environment:
@@ -159,6 +160,19 @@ def _dev(words: list[str]) -> int:
     return _run(run, given.pop('product'), given.pop('address'), **given)
 
 
+def _openapi(words: list[str]) -> int:
+    parser = _parser(
+        'apiphant openapi',
+        'Print what the actions take and answer, as an OpenAPI 3.1 document: fields as the handlers name them to\n'
+        'field(), examples from api/test*.py.')
+    parser.add_argument(
+        '--check', metavar='FILE', help='print only how the product differs from this document, exit 1 if it does')
+    given = parser.parse_args(words)
+    _patch()
+    from .openapi.command import openapi  # noqa: PLC0415
+    return _run(openapi, given.product, given.check)
+
+
 def _new(words: list[str]) -> int:
     parser = _parser(
         'apiphant new',
@@ -167,7 +181,7 @@ def _new(words: list[str]) -> int:
     return _run(new, parser.parse_args(words).product)
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {'check': _check, 'dev': _dev, 'new': _new}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {'check': _check, 'dev': _dev, 'new': _new, 'openapi': _openapi}
 
 
 def _parser(name: str, description: str) -> Parser:

@@ -1,4 +1,7 @@
 """The test client, against the sample product."""
+import re
+import socket
+
 import pytest
 import requests
 
@@ -44,6 +47,27 @@ def test_long_answers_as_diff():
         test('echo', 'read', {**long, 'x': 1}, 200, {**long, 'x': 2, 'server': 'myproduct'})
     assert '-  "x": 2' in str(caught.value)
     assert '+  "x": 1' in str(caught.value)
+
+
+def test_room_in_what_is_expected():
+    test('echo', 'read', {'id': 7, 'at': '2026-01-01'}, 200, {'id': int, 'at': re.compile(r'\d+-\d+-\d+'), 'server': ...})
+    test('echo', 'read', {'id': 7, 'x': 1}, 200, {'id': 7, ...: ...})
+    with pytest.raises(AssertionError, match='^answer {"id": "7", "server": "myproduct"}, expected {"id": "<int>", "server": "myproduct"}$'):
+        test('echo', 'read', {'id': '7'}, 200, {'id': int, 'server': ...})
+
+
+def test_no_server():
+    before = config.copy()
+    with socket.socket() as bound:  # and does not listen
+        bound.bind(('127.0.0.1', 0))
+        port = bound.getsockname()[1]
+        config.update(port=port)
+        with pytest.raises(requests.ConnectionError) as caught:
+            test('echo', 'read', {}, 200, {})
+    config.update(before)
+    assert str(caught.value) == (
+        f'no server at 127.0.0.1:{port}; start one in another terminal: apiphant dev PRODUCT 127.0.0.1:{port}')
+    assert caught.value.__suppress_context__
 
 
 def test_is_not_collected():

@@ -12,6 +12,7 @@ import pytest
 from tests.kit.running import clean_environment
 
 EXAMPLES = '''# pyright: strict
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, assert_type
 
@@ -81,6 +82,15 @@ def read(request: dict[str, Any], is_required: bool, kind: type[int] | None, rul
     assert_type(field(request, 'id', **rules), Any)
     either: int | None = field(request, 'id', valid_type=kind)
     assert_type(field(request, 'id', is_required=True, default_value=1), Any)
+    assert_type(field(request, 'age', valid_type=int, min_value=0, max_value=150, is_required=True), int)
+    assert_type(field(request, 'state', valid_type=str, one_of=['new', 'old']), str | None)
+    assert_type(field(request, 'name', valid_type=str, min_length=1, pattern='[a-z]+', default_value=''), str)
+    assert_type(field(request, 'name', pattern=re.compile('[a-z]+')), Any)
+    ids: list[int] = field(request, 'items.*.id', valid_type=(int,))
+    assert_type(ids, list[int])
+    field(request, 'age', valid_type=int, one_of=7)  # WRONG
+    field(request, 'age', valid_type=int, pattern=7)  # WRONG
+    field(request, 'age', min_length='7')  # WRONG
     text: str = field(request, 'text', valid_type=str)  # WRONG
     number: int = field(request, 'text', valid_type=str, is_required=True)  # WRONG
     field(request, 'id', valid_type=int).bit_length()  # WRONG

@@ -1,4 +1,5 @@
 import pickle
+import re
 
 import pytest
 
@@ -48,12 +49,69 @@ def test_falsy_values_are_there():
     ({'max_length': 2}, ['ab', 'a', '', [1]], ['abc', [1, 2, 3], 42, False]),
     ({'max_length': 0}, ['', []], ['a', 0]),
     ({'valid_type': str, 'max_length': 2}, ['ab'], ['abc', [1]]),
+    ({'min_length': 2}, ['ab', [1, 2], {'a': 1, 'b': 2}], ['a', '', [1], {}, 42, 0, True]),
+    ({'min_length': 0}, ['', [], {}, 'a'], [0, True, 1.5]),
+    ({'min_length': 1, 'max_length': 2}, ['a', 'ab'], ['', 'abc']),
+    ({'min_value': 1}, [1, 1.0, 2, 10**400, 1e308], [0, 0.99, -1, True, '2', [2], {'a': 2}]),
+    ({'max_value': 1}, [1, 1.0, 0, -(10**400)], [1.01, 2, False, '0', [0]]),
+    ({'min_value': 0, 'max_value': 0.5}, [0, 0.5, 0.25], [0.6, -0.1, 1]),
+    ({'min_value': 0}, [0, -0.0], [-1]),
+    ({'min_value': 1.5}, [10**400], [-(10**400)]),
+    ({'min_value': '2026-01-01', 'max_value': '2026-12-31'}, ['2026-01-01', '2026-06-01T10:00'], ['2025', '2027', 2026]),
+    ({'one_of': ['new', 1]}, ['new', 1, 1.0], ['old', True, '1', ['new'], {}]),
+    ({'one_of': {'new', 'old'}}, ['new'], ['ne', ['new']]),
+    ({'one_of': [True]}, [True], [1]),
+    ({'one_of': []}, [], ['x', 0]),
+    ({'one_of': {'a': 1}.keys()}, ['a'], [1]),
+    ({'pattern': '[a-z]+'}, ['abc'], ['', 'abc1', '1abc', 'abc\n', 'ABC', 1, ['abc']]),
+    ({'pattern': re.compile('[a-z]+', re.IGNORECASE)}, ['ABC'], ['ABC1']),
+    ({'pattern': ''}, [''], ['a', 0]),
 ])
 def test_rules(rules, good, bad):
     for value in good:
         assert field({'x': value}, 'x', **rules) == value
     for value in bad:
         assert error_of({'x': value}, 'x', **rules) == INVALID
+
+
+EACH = Request({
+    'items': [{'id': 1, 'tags': ['a', 'b']}, {'id': 2}, {'id': None, 'tags': []}], 'empty': [], 'none': None,
+    'numbers': [1, 2, 'x'], 'user': {'name': 'n'}, 'text': 'abc',
+})
+
+
+@pytest.mark.parametrize(('name', 'value'), [
+    ('items.*.id', [1, 2, None]), ('items.*.tags', [['a', 'b'], None, []]), ('items.*.tags.*', [['a', 'b'], [], []]),
+    ('numbers.*', [1, 2, 'x']), ('empty.*', []), ('empty.*.id', []), ('none.*.id', []), ('nobody.*', []),
+])
+def test_each_item(name, value):
+    assert field(EACH, name) == value
+
+
+def test_default_of_each_item():
+    assert field(EACH, 'items.*.id', default_value=0) == [1, 2, 0]
+    assert field(EACH, 'nobody.*', default_value=0) == []
+
+
+@pytest.mark.parametrize(('name', 'rules', 'state', 'where'), [
+    ('items.*.id', {'is_required': True}, 'missing', 'items.2.id'),
+    ('items.*.id', {'max_value': 1}, 'invalid', 'items.1.id'),
+    ('items.*.tags.*', {'one_of': ['a']}, 'invalid', 'items.0.tags.1'),
+    ('items.*.tags.*', {'is_required': True}, 'missing', 'items.1.tags'),
+    ('numbers.*', {'valid_type': int}, 'invalid', 'numbers.2'),
+    ('nobody.*.id', {'is_required': True}, 'missing', 'nobody'),
+    ('user.*', {}, 'invalid', 'user'),
+    ('text.*', {}, 'invalid', 'text'),
+    ('numbers.*.id', {}, 'invalid', 'numbers.0.id'),
+])
+def test_error_names_the_item(name, rules, state, where):
+    assert error_of(EACH, name, explain='e', **rules) == {'field': where, 'state': state, 'explain': 'e'}
+
+
+def test_star_is_a_key_of_its_own():
+    assert field({'*': 1, '*x': 2, 'user': {'*x': 3, 'a*': 4}}, '*') == 1
+    assert field({'user': {'*x': 3}}, 'user.*x') == 3
+    assert field({'user': {'a*': 4}}, 'user.a*') == 4
 
 
 @pytest.mark.parametrize('explain', ['text', 0, -1, False, None, [], {}, {'a': 1}, 1.5])

@@ -127,9 +127,14 @@ def routes_of(loaded: Iterable[Loaded]) -> dict[str, Action]:
 
 def load_product(product: Product) -> Routes:
     """Import all targets of a product. Raises ProductError, BrokenProduct."""
+    return routes_of(load_targets(product))
+
+
+def load_targets(product: Product) -> list[Loaded]:
+    """The same with what is known of each target."""
     add_to_path(product)
     targets, _ = scan(product)
     loaded, broken = load(targets)
     if broken:
         raise BrokenProduct({target.module: error for target, error in broken})
-    return routes_of(loaded)
+    return loaded

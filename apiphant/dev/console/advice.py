@@ -50,9 +50,10 @@ class LineAdvice:
         return complete(_last_of(text), self._session.context, self._console.earlier)
 
     def problem(self, text: str) -> tuple[str, int] | None:
+        context = self._session.context
         for place, line in lines_of(text):
             request, start = request_in(line)
-            mistake = problem(request, self._session.context.last(request))
+            mistake = problem(request, context.last(request), context.names)
             if mistake:
                 return mistake.text, place + start + mistake.position
         return None

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from time import perf_counter
 from urllib.parse import quote
@@ -22,13 +23,13 @@ class UnixConnection(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def post(address: Address, path: str, body: bytes, agent: str) -> Reply:
-    """POST a body, on a connection of its own; `agent` says who calls. Raises CallError."""
+def post(address: Address, path: str, body: bytes, agent: str, more: Mapping[str, str]) -> Reply:
+    """POST a body, on a connection of its own; `agent` says who calls, `more` are headers. Raises CallError."""
     place = address.reachable
     connection = UnixConnection(place.path) if place.path else HTTPConnection(place.host, place.port)
     start = perf_counter()
     try:
-        headers = {'Content-Type': 'application/json', 'Connection': 'close', 'User-Agent': agent}
+        headers = {'Content-Type': 'application/json', 'Connection': 'close', 'User-Agent': agent, **more}
         connection.request('POST', quote(path), body, headers)
         response = connection.getresponse()
         return Reply(response.status, response.reason, response.read(), perf_counter() - start)

@@ -18,7 +18,8 @@ from ..gate import Out
 from ..line.calls import suggestion
 from ..line.command import interpret
 from ..line.context import BadLine, Context
-from ..line.effect import Ask, Call, Do, Effect, Save, Use
+from ..line.effect import Ask, Call, Do, Effect, Keep, Save, Send, Unsend, Use
+from ..line.sticky import Sticky
 from ..source.fields import Description, describe
 from .reply import CallError, Reply
 from .supervise import Lender, Supervisor
@@ -39,6 +40,8 @@ class Session:
         self._call: Call | None = None  # the last one
         self._status = 0
         self._answer: Callable[[], Any] = lambda: None
+        self._names: dict[str, Any] = {}
+        self._sticky = Sticky()
         self._described: dict[Path, tuple[float, Mapping[str, Description]]] = {}
 
     @property
@@ -53,24 +56,33 @@ class Session:
     def context(self) -> Context:
         """What lines refer to at the moment."""
         routes, url = self.supervisor.routes, self.address.reachable.url
-        return Context(self.version, routes, url, self._call, self._status, self._answer, self.describe)
+        return Context(self.version, routes, url, self._call, self._status, self._answer, self.describe,
+                       self._names, self._sticky)
 
     def interpret(self, line: str) -> Effect:
         """The effect of a line, already had where it is only the session's. Raises BadLine."""
         if line.strip():
             self.supervisor.settled.wait()
         effect = interpret(line, self.context)
-        if isinstance(effect, Use):
-            self._version = effect.version
-        if effect == Do('restart'):
-            self.supervisor.restart('as you asked')
+        match effect:
+            case Use(version):
+                self._version = version
+            case Keep(name, value):
+                self._names[name] = value
+            case Send():
+                self._sticky = self._sticky.with_(effect)
+            case Unsend(names):
+                self._sticky = self._sticky.without(names)
+            case Do('restart'):
+                self.supervisor.restart('as you asked')
         return effect
 
     def call(self, call: Call, *, is_kept: bool = True) -> Reply:
         """The answer, kept as the last one. Raises CallError."""
         self._check_app()
         from . import client  # noqa: PLC0415  # http.client takes 30 ms, for which the prompt need not wait
-        reply: Reply = client.post(self.address, call.path, json.dumps(call.request).encode(), agent(os.getpid()))
+        body = json.dumps({**self._sticky.fields, **call.request}).encode()
+        reply: Reply = client.post(self.address, call.path, body, agent(os.getpid()), self._sticky.headers)
         if is_kept:
             self._call, self._status, self._answer = call, reply.status, cache(partial(_content, reply.body))
         return reply

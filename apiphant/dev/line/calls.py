@@ -12,9 +12,11 @@ from .context import BadLine, Context, first_word
 from .effect import Call, Edit, Save, Show
 from .request import parse
 from .route_index import Routes
+from .secrets import masked
 from .values import json_text
 
 PATH = re.compile(rf'/api/(?P<version>v\d+)/(?P<target>[^\s=]+)/(?P<action>{"|".join(ACTIONS)})')
+SECRETS = '--secrets'
 NEAR = 1000  # targets that may have been meant
 
 
@@ -27,7 +29,7 @@ def call(action: str, rest: str, context: Context) -> Call:
     if not target.isprintable():
         raise BadLine(f'{target!r} is no target')
     version, target = _version_and_target(action, target, context)
-    return Call(version, target, action, parse(text, context.last(text)))
+    return Call(version, target, action, parse(text, context.last(text), names=context.names))
 
 
 def _version_and_target(action: str, target: str, context: Context) -> tuple[str, str]:
@@ -62,16 +64,26 @@ def suggestion(missed: Call, routes: Routes) -> str:
 
 
 def again(rest: str, context: Context) -> Call:
-    return replace(context.last_call, output='')
+    """The last call, with items put into its request: `again n:=4`."""
+    last = context.last_call
+    request = parse(rest, context.last(rest), names=context.names, base=last.request)
+    return replace(last, request=request, output='')
 
 
 def curl(rest: str, context: Context) -> Show:
-    last = context.last_call
+    """With *** for secrets, but for `curl --secrets`. Raises BadLine."""
+    if rest not in ('', SECRETS):
+        raise BadLine(f'curl takes nothing but {SECRETS}, not {rest!r}')
+    last, sticky = context.last_call, context.sticky
+    request, headers = {**sticky.fields, **last.request}, dict(sticky.headers)
+    if not rest:
+        request, headers = masked(request), masked(headers)
     path = quote(last.path)
     socket = context.url.removeprefix('unix:')
     is_socket = socket != context.url
     where = ['--unix-socket', socket, f'http://localhost{path}'] if is_socket else [context.url + path]
-    return Show(shlex.join(['curl', '-X', 'POST', '-d', json_text(last.request), *where]))
+    options = [word for name, value in headers.items() for word in ('-H', f'{name}: {value}')]
+    return Show(shlex.join(['curl', '-X', 'POST', '-d', json_text(request), *options, *where]))
 
 
 def line_of(made: Call) -> str:

@@ -13,16 +13,15 @@ from functools import partial
 from typing import NoReturn
 
 from ...api.actions import ACTIONS
-from . import calls
+from . import calls, setting
 from .bad_text import BadText
 from .context import BadLine, Context, first_word
 from .effect import Ask, Call, Do, Effect, Open, Show, Use, Watch
 from .help import Command, help_on
 from .output import split, split_python
+from .secrets import has_secret
 
 LEVELS = ('debug', 'info', 'warning', 'error')
-KEY = re.compile(r'(?<!["\'\w.\[\]-])["\'\w.\[\]-]++(?=\s*+:?[=:])')
-SECRET = re.compile(r'(?i)password|passwd|token|secret|api_?key')
 LINE_NUMBER = re.compile(r':\d+$')
 
 
@@ -48,7 +47,7 @@ def _effect(text: str, context: Context) -> Effect:
     if word.startswith('/api/'):
         return calls.call_of_path(text, context)
     if word not in COMMANDS:
-        _refuse(word)
+        return setting.assign(text.strip(), context) or _refuse(word)
     command = COMMANDS[word]
     if rest and not command.arguments:
         raise BadLine(f'{command.name} takes nothing after it, not {rest!r}')
@@ -63,7 +62,7 @@ def _refuse(word: str) -> NoReturn:
 
 def may_be_kept(line: str) -> bool:
     """Whether a line may be in the history: not with a password or the like in it, nor when it starts with a space."""
-    return bool(line.strip()) and not line[0].isspace() and not any(map(SECRET.search, KEY.findall(line)))
+    return bool(line.strip()) and not line[0].isspace() and not has_secret(line)
 
 
 def _watch(rest: str, context: Context) -> Watch:
@@ -133,12 +132,14 @@ SPLITS: dict[str, Callable[[str], tuple[str, str]]] = {'py': split_python, 'edit
 
 TABLE = (
     *(_command_of(action) for action in ACTIONS),
-    Command('again', '', 'make the last call again', calls.again),
+    Command('again', '[ITEMS]', 'make the last call again, perhaps with a change: again n:=4', calls.again),
     Command('watch', '[CALL]', 'make it again after each reload, and show what changed', _watch),
     Command('unwatch', '', 'no more of that', lambda rest, context: Watch(None)),
     Command('edit', '[LINE]', 'edit a line, or the last call, in $EDITOR', calls.edit),
-    Command('curl', '', 'the last call as a curl command', calls.curl),
+    Command('curl', '[--secrets]', 'the last call as a curl command, with *** for secrets', calls.curl),
     Command('save', '', 'write the last call and its answer into api/test.py', calls.save),
+    Command('set', '[ITEMS]', 'send fields with each call, or a header: set Authorization: Bearer $token', setting.set_),
+    Command('unset', 'NAME', 'no more of that; * is all', setting.unset),
     Command('use', 'VERSION', 'call this version from now on', _use),
     Command('routes', '[TEXT]', 'what can be called', _routes),
     Command('py', 'EXPRESSION', 'evaluate Python in the live app; _ is the last answer, > is Python', _py),

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..source.fields import Description
 from .effect import Call
 from .route_index import Routes
+from .sticky import Sticky
 
 
 class BadLine(Exception):
@@ -18,7 +19,8 @@ class BadLine(Exception):
 class Context:
     """What there is when a line is typed.
 
-    `describe` gives what the actions of a target of a version take, `answer` the last answer.
+    `describe` gives what the actions of a target of a version take, `answer` the last answer, `names` values that
+    were kept; `sticky` goes with each call.
     """
     version: str
     routes: Routes
@@ -27,6 +29,8 @@ class Context:
     status: int = 0
     answer: Callable[[], Any] = lambda: None
     describe: Callable[[str, str], Mapping[str, Description]] = lambda version, target: {}
+    names: Mapping[str, Any] = field(default_factory=dict)
+    sticky: Sticky = field(default_factory=Sticky)
 
     @property
     def last_call(self) -> Call:

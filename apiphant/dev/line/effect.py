@@ -70,9 +70,29 @@ class Save:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Keep a value by a name."""
+    name: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send these with each call from now on."""
+    fields: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsend:
+    """And these no more."""
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Do:
     """Something that has no details: restart, clear or leave."""
     what: str
 
 
-Effect = Call | Show | Ask | Use | Watch | Edit | Open | Save | Do | None
+Effect = Call | Show | Ask | Use | Watch | Edit | Open | Save | Keep | Send | Unsend | Do | None

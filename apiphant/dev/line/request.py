@@ -7,13 +7,14 @@
     a=@notes.txt b:=@data.json          the text or the JSON of a file
     id=$.items[0].id all:=[_, 1]        values of the last answer, `$` or `_`; quotes make it text: "$.id"
     $.items[0] name=new                 an object of the last answer with items put into it
+    id=$me.id                           a value with a name
 
 A value that is taken from the last answer is not copied, but nothing is ever put into it: see Tree.
 """
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,7 +23,7 @@ from ...words import reason
 from .bad_text import BadText, Needs
 from .json_with_paths import CUT_OFF_NUMBER, TEXT, Reader, Sources, read_json, read_reply, refuse_path
 from .keys import KEY, UNKNOWN, Tree, put
-from .paths import ESCAPED, PATH, NoValue, look_up
+from .paths import ESCAPED, NO_NAMES, PATH, NoValue, look_up
 from .values import described, shortened
 
 __all__ = ['BadText', 'is_unfinished', 'parse', 'problem']
@@ -31,7 +32,7 @@ SPACE = re.compile(r'\s*+')
 ITEM = re.compile(r'(?P<key>[^\s=:{}"\']++)(?P<kind>:?=)')
 HALF_ITEM = re.compile(r'[^\s=:{}"\']++:?\Z')
 MOST = 64 * 2 ** 20  # bytes of a file
-ALMOST_PATH = re.compile(r'[$_][.\[]\S*+')
+ALMOST_PATH = re.compile(r'(?:\$(?:[A-Za-z]\w*+)?+|_)[.\[]\S*+')
 
 
 def _unknown(name: str) -> Any:
@@ -46,17 +47,36 @@ def _read_file(name: str) -> str:
     return content.decode()
 
 
-def parse(text: str, last: Any = None, read_file: Callable[[str], str] = _read_file) -> dict[str, Any]:
-    """The request that was typed. `last` is the last answer, None if there is none. Raises BadText."""
-    return _parse(text, Sources(partial(look_up, last), partial(_file_text, read_file), partial(_file_json, read_file)))
+def parse(
+        text: str, last: Any = None, read_file: Callable[[str], str] = _read_file, *,
+        names: Mapping[str, Any] = NO_NAMES, base: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The request that was typed, in items put into a `base` where that is given. Raises BadText.
+
+    `last` is the last answer, None if there is none.
+    """
+    return _parse(text, _sources(last, names, read_file), base)
 
 
-def problem(text: str, last: Any = None) -> BadText | None:
+def value_of(text: str, last: Any = None, names: Mapping[str, Any] = NO_NAMES) -> Any:
+    """One value: JSON, a path, @file. Raises BadText."""
+    start = _skip(text, 0)
+    value, end = _json_value(text, start, _sources(last, names, _read_file))
+    if _next(text, start, end) < len(text):
+        raise BadText('one value is enough; quotes make it text', end, text)
+    return value
+
+
+def _sources(last: Any, names: Mapping[str, Any], read_file: Callable[[str], str]) -> Sources:
+    return Sources(
+        partial(look_up, last, names=names), partial(_file_text, read_file), partial(_file_json, read_file))
+
+
+def problem(text: str, last: Any = None, names: Mapping[str, Any] = NO_NAMES) -> BadText | None:
     """What is wrong in a text that is being typed; None also if it may become right by typing on at its end.
 
     Reads no files.
     """
-    error = _mistake(text, Sources(partial(look_up, last), _unknown, _unknown))
+    error = _mistake(text, Sources(partial(look_up, last, names=names), _unknown, _unknown))
     return error if error and not error.needs else None
 
 
@@ -79,8 +99,10 @@ def _mistake(text: str, sources: Sources) -> BadText | None:
     return None
 
 
-def _parse(text: str, sources: Sources) -> dict[str, Any]:
-    base, position = _base(text, _skip(text, 0), sources)
+def _parse(text: str, sources: Sources, base: dict[str, Any] | None = None) -> dict[str, Any]:
+    position = _skip(text, 0)
+    if base is None:
+        base, position = _base(text, position, sources)
     tree = Tree(base.copy())
     while position < len(text):
         position = _read_item(tree, text, position, sources)

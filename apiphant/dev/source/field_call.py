@@ -19,26 +19,47 @@ PARAMETERS = tuple(inspect.signature(validation.field).parameters)
 class Field:
     """A field of a request. What is empty is not known.
 
-    `name` is as in `field()`, `types` are by name, `default` is Python text, `values` are those that are valid.
+    `name` is as in `field()`, `types` are by name, `default` is Python text, `values` are those that are valid, the
+    rest are rules of `field()`; `min_length` and `max_length` are the same for a `valid_length`.
     """
     name: str
     types: tuple[str, ...] = ()
     is_required: bool = False
     default: str = ''
     values: tuple[Any, ...] = ()
+    min_length: int | None = None
     max_length: int | None = None
+    min_value: Any = None
+    max_value: Any = None
+    pattern: str = ''
 
 
 def hint(field: Field) -> str:
-    """'int, required', "str, default 'Berlin', at most 100 long"; '' if nothing is known."""
+    """'int, required, from 1', "str, default 'Berlin', at most 100 long"; '' if nothing is known."""
     values = ' or '.join(map(repr, field.values))
     parts = (
         ' or '.join(field.types),
         'required' if field.is_required else field.default and f'default {field.default}',
         values and f'only {values}',
-        '' if field.max_length is None else f'at most {field.max_length} long',
+        _limits(field.min_value, field.max_value),
+        _lengths(field.min_length, field.max_length),
+        field.pattern and f'like {field.pattern}',
     )
     return ', '.join(filter(None, parts))
+
+
+def _limits(least: Any, most: Any) -> str:
+    ends = [f'from {least!r}' if least is not None else '', f'to {most!r}' if most is not None else '']
+    return ' '.join(filter(None, ends))
+
+
+def _lengths(least: int | None, most: int | None) -> str:
+    """'3 long', '1 to 3 long', 'at least 1 long'; '' where neither is known."""
+    if most is None:
+        return '' if least is None else f'at least {least} long'
+    if least is None:
+        return f'at most {most} long'
+    return f'{most} long' if least == most else f'{least} to {most} long'
 
 
 def bound(node: ast.Call, parameters: Iterable[str]) -> dict[str, ast.expr]:
@@ -61,18 +82,37 @@ def field_of(node: ast.Call, request: str) -> Field | None:
         is_required=bool(rules.get('is_required')),
         default=_text(arguments.get('default_value')),
         values=_values(rules),
-        max_length=_length(rules),
+        min_length=_length(rules, 'min_length'),
+        max_length=_length(rules, 'max_length'),
+        min_value=_limit(rules.get('min_value')),
+        max_value=_limit(rules.get('max_value')),
+        pattern=_pattern(arguments.get('pattern')),
     )
 
 
 def _values(rules: Mapping[str, Any]) -> tuple[Any, ...]:
-    value = rules.get('valid_value')
-    return () if value is None else (value,)
+    """Those of `valid_value` and `one_of`, where all of them are literals."""
+    value, several = rules.get('valid_value'), rules.get('one_of')
+    if value is not None:
+        return (value,)
+    return tuple(several) if isinstance(several, (list, tuple)) else ()
 
 
-def _length(rules: Mapping[str, Any]) -> int | None:
-    length = rules.get('max_length')
+def _length(rules: Mapping[str, Any], rule: str) -> int | None:
+    exact = rules.get('valid_length')
+    length = rules.get(rule) if exact is None else exact
     return length if type(length) is int else None
+
+
+def _limit(value: Any) -> Any:
+    return value if type(value) in (int, float, str) else None
+
+
+def _pattern(node: ast.expr | None) -> str:
+    """Of a text, and of `re.compile` of a text without flags."""
+    if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
+        node = node.args[0]
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ''
 
 
 def _literal(node: ast.expr) -> Any:

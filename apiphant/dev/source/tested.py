@@ -41,16 +41,16 @@ class Answered:
 def find(tree: ast.Module, answered: Answered) -> Arguments | None:
     """The arguments of the last call of `test` for the same action with the same request."""
     bound = origins(ast.walk(tree))
-    for call in reversed(_calls(tree)):
+    for call in reversed(calls(tree)):
         if origin(call.func, bound) != FUNCTION:
             continue
-        arguments = _arguments(call)
+        arguments = arguments_of(call)
         if answered.is_asked_by(arguments) and version_at(tree, call.lineno) == answered.version:
             return arguments
     return None
 
 
-def _calls(tree: ast.Module) -> list[ast.Call]:
+def calls(tree: ast.Module) -> list[ast.Call]:
     return sorted((node for node in ast.walk(tree) if isinstance(node, ast.Call)), key=_place)
 
 
@@ -58,7 +58,7 @@ def _place(node: ast.Call | ast.Assign) -> tuple[int, int]:
     return node.lineno, node.col_offset
 
 
-def _arguments(call: ast.Call) -> Arguments:
+def arguments_of(call: ast.Call) -> Arguments:
     """By name; {} if some are not written out."""
     named = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
     is_hidden = len(named) < len(call.keywords) or any(isinstance(argument, ast.Starred) for argument in call.args)

@@ -612,3 +612,33 @@ def test_logs_without_colour(shop: Path) -> None:
         assert server.post('/api/v0/echo/create', {})[0] == 500
         server.wait_for_line('ZeroDivisionError')
         assert '\x1b' not in server.text
+
+
+HEADERS = '''
+from apiphant.server import raw_environ
+
+@raw_environ
+def read(environ):
+    names = ('HTTP_AUTHORIZATION', 'CONTENT_TYPE')
+    return {name: environ.get(name) for name in names} | {'body': environ['wsgi.input'].read().decode()}
+'''
+
+
+def test_values_and_what_goes_with_each_call(shop: Path) -> None:
+    write_tree(shop, {'api/v0/headers.py': HEADERS})
+    lines = [
+        'read echo token=t', 'token = $.token', 'set city=Berlin token=$token', 'set Authorization: Bearer $token',
+        'read echo', 'read echo city=Bonn', 'read headers', 'unset *', 'read headers', 'save', 'read echo x=$token',
+        'again n:=4',
+    ]
+    done = run_cli('dev', str(shop), '127.0.0.1:0', *(word for line in lines for word in ('-c', line)))
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {'token': 't', 'server': 'shop'},
+        {'city': 'Berlin', 'token': 't', 'server': 'shop'},
+        {'city': 'Bonn', 'token': 't', 'server': 'shop'},
+        {'HTTP_AUTHORIZATION': 'Bearer t', 'CONTENT_TYPE': 'application/json', 'body': '{"city": "Berlin", "token": "t"}'},
+        {'HTTP_AUTHORIZATION': None, 'CONTENT_TYPE': 'application/json', 'body': '{}'},
+        {'x': 't', 'server': 'shop'},
+        {'x': 't', 'n': 4, 'server': 'shop'},
+    ], done.stderr
+    assert done.returncode == 0

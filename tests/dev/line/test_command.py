@@ -371,6 +371,24 @@ def test_argument_refused(line: str, named: str) -> None:
     ('  ', False),
     ('read echo password=x', False),
     ('read echo password:="x"', False),
+    ('read echo password=$.password', True),
+    ('read echo password=$', True),
+    ('read echo password=_', True),
+    ('read echo {"password": $.password}', True),
+    ('read echo password=$.password token=x', False),
+    ('read echo password=$5', False),
+    ('read echo password=_x', False),
+    ('read echo password="$.password"', False),
+    ('read echo key=x', False),
+    ('read echo monkey=x', True),
+    ('token = $.token', True),
+    ('token = "x"', False),
+    ('set token=$token', True),
+    ('set token=x', False),
+    ('set Authorization: Bearer $token', True),
+    ('set Authorization: Bearer x', False),
+    ('set Authorization: x $token', False),
+    ('set Cookie: a=b', False),
     ('read echo user.password=x', False),
     ('read echo passwords[]=x', False),
     ('read echo {"password": "x"}', False),
@@ -391,7 +409,7 @@ def test_kept_or_not_at_once(text: str) -> None:
     assert_linear(may_be_kept, f'read echo a={text}')
 
 
-@pytest.mark.parametrize('word', ['again', 'unwatch', 'curl', 'save', 'tasks', 'restart', 'clear', 'quit', 'exit'])
+@pytest.mark.parametrize('word', ['unwatch', 'save', 'tasks', 'restart', 'clear', 'quit', 'exit'])
 def test_takes_nothing(word: str) -> None:
     assert refusal(f'{word} more', CALLED) == f"{'quit' if word == 'exit' else word} takes nothing after it, not 'more'"
 
@@ -404,6 +422,8 @@ def test_levels(level: str) -> None:
 def test_again_goes_to_the_screen() -> None:
     assert interpret('again', CALLED) == Call('v1', 'echo', 'read', {'a': 'é'})
     assert interpret('again | wc', CALLED) == Call('v1', 'echo', 'read', {'a': 'é'}, 'wc')
+    assert interpret('again a=b n:=4', CALLED) == Call('v1', 'echo', 'read', {'a': 'b', 'n': 4})
+    assert refusal('again more', CALLED).startswith('the request should be a JSON object or items')
 
 
 def test_line_of_call_without_request() -> None:

@@ -1,4 +1,4 @@
-"""Functional tests of this API, against a server on port 8888. quick-test.sh starts one and runs them."""
+"""Functional tests of this API, against the server on port 8888. quick-test.sh runs them against one of its own."""
 from apiphant.test import test
 
 test('echo', 'read', {"hello": "world"}, 200, {"hello": "world", "server": "myproduct"})
