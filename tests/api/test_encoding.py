@@ -97,7 +97,7 @@ def test_said(value: Any, said: Any) -> None:
 CIRCLE: dict[str, Any] = {}
 CIRCLE['again'] = CIRCLE
 DEEP: Any = 1
-for _ in range(5000):
+for _ in range(100_000):  # more than any Python follows
     DEEP = [DEEP]
 NOT_SAID = [
     ({'items': [0, 1, 2, {'price': NAN}]}, 'items.3.price is NaN'),
@@ -106,7 +106,7 @@ NOT_SAID = [
     ({'a': {NAN}}, 'a.0 is NaN'), ({'a': Number('nan')}, 'a is NaN'), ({'big': 2**70, 'a': NAN}, 'a is NaN'),
     ({'a': deque([NAN])}, 'a.0 is NaN'), ({'a': MappingProxyType({'b': NAN})}, 'a.b is NaN'),
     ({'items': [{'price': 1}, {'price': Unknown()}]}, 'items.1.price is of type tests.api.test_encoding.Unknown'),
-    ({'a': 1j}, 'a is of type complex'), ({'a': Path('/x')}, 'a is of type pathlib.PosixPath'),
+    ({'a': 1j}, 'a is of type complex'), ({'a': Path('/x')}, 'a is of type pathlib.'),
     ({'a': (i for i in 'ab')}, 'a is of type generator'), ({'a': Unknown}, 'a is of type type'),
     ({'a': Money(Unknown())}, 'a.amount is of type tests.api.test_encoding.Unknown'),
     ({'a': Colour.ODD}, 'a is of type tests.api.test_encoding.Colour'),
