@@ -16,7 +16,7 @@ from ..validation import ApiError, BadRequest, status_line
 from .actions import Action
 from .bad_json import explained
 from .call import NOBODY, Call, Host, runs_calls
-from .encoding import NotJson, encode_json
+from .encoding import NotJson, encode_json, encode_lax
 from .origin import PROGRAM, Page, say_refused
 from .request import Request, adopt
 from .run import answer_of, run
@@ -125,6 +125,13 @@ def reply(
 ) -> tuple[int, bytes]:
     """The status and the body to send. Raises nothing."""
     status, content = answer(action, method, path, body, page, host, call)
+    if status == 200:
+        try:
+            encoded = encode_lax(content)
+            if b'null' not in encoded:
+                return 200, encoded
+        except Exception:  # `encode` says why
+            pass
     return encode(path, status, content, call)
 
 

@@ -41,7 +41,7 @@ def _plain(value: Any) -> Any:
     raise NotImplementedError
 
 
-_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+encode_lax = _encode = msgspec.json.Encoder(enc_hook=_plain).encode  # a number that is none becomes null
 _pack = msgspec.msgpack.Encoder(enc_hook=_plain).encode
 
 
