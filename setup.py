@@ -79,7 +79,6 @@ setup(
             'pyright[nodejs]>=1.1.414',
             'pyte>=0.8.2',
             'pytest>=8.0',
-            'pytest-rerunfailures>=14',
             'pytest-timeout>=2.3',
             'pytest-xdist>=3.6',
             'pyyaml',

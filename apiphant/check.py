@@ -13,7 +13,7 @@ from .api.product import BrokenProduct, Product, ProductError, add_to_path
 from .api.product import find as find_product
 from .api.routing import NO_VERSION, VERSION, Broken, Loaded, PassedOver, load, scan, url
 from .background import tasks as background_tasks
-from .logs import format_error
+from .tracebacks import format_error
 
 
 def check(path: str | Path) -> int:

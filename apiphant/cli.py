@@ -52,7 +52,8 @@ HINTS = {  # words of gunicorn, uvicorn and flask
     '--port': PORT, '-p': PORT, '--host': HOST, '-h': HOST, '-b': HOST, '--bind': HOST, '--uds': HOST,
     '-w': WORKERS, '--threads': WORKERS, '-t': 'it is --timeout 60', '--reload': RELOAD, '--debug': RELOAD,
     '--ssl-certfile': 'it is --certfile FILE', '--ssl-keyfile': 'it is --keyfile FILE',
-    '-c': 'options are given as words or as variables APIPHANT_...', '--config': 'options are variables APIPHANT_..., too',
+    '-c': 'options are given as words or as variables APIPHANT_...',
+    '--config': 'options are variables APIPHANT_..., too',
 }
 
 

@@ -1,4 +1,4 @@
-"""Draws scripts/console.svg: `apiphant dev` is run in a terminal and typed at, and its screen is drawn as it is then."""
+"""Draws scripts/console.svg: `apiphant dev` in a terminal is typed at, and its screen drawn as it is then."""
 from __future__ import annotations
 
 import shutil
@@ -26,7 +26,8 @@ CELL, LINE, SIZE, MARGIN = 8.4, 19, 14, 16  # pixels
 FONT = 'ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, Liberation Mono, monospace'
 PAPER, INK, EDGE = '#1b1f27', '#d7dde6', '#57606a'
 COLOURS = {
-    'black': '#0d1117', 'red': '#ff7b72', 'green': '#7ee787', 'brown': '#e3b341', 'blue': '#79c0ff', 'magenta': '#d2a8ff',
+    'black': '#0d1117', 'red': '#ff7b72', 'green': '#7ee787', 'brown': '#e3b341', 'blue': '#79c0ff',
+    'magenta': '#d2a8ff',
     'cyan': '#5fd7e0', 'white': '#c9d1d9', 'brightblack': '#8b949e'}
 
 
@@ -56,7 +57,9 @@ class Session(Terminal):
     def runs(self) -> list[Run]:
         with self._news:
             cursor = self._screen.cursor
-            return [run for row in range(len(self._lines())) for run in runs_of(self._screen.buffer[row], row, (cursor.y, cursor.x))]
+            return [
+                run for row in range(len(self._lines()))
+                for run in runs_of(self._screen.buffer[row], row, (cursor.y, cursor.x))]
 
 
 def play(session: Session) -> list[Run]:
@@ -115,12 +118,14 @@ def colour(name: str, default: str) -> str:
 
 def svg(runs: list[Run]) -> str:
     width, height = round(COLUMNS * CELL) + 2 * MARGIN, (runs[-1].row + 1) * LINE + 2 * MARGIN
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
     window = f'<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="9" fill="{PAPER}" stroke="{EDGE}"/>'
     boxes = ['<g shape-rendering="crispEdges">', *(box(run) for run in runs if run.look.paper != PAPER), '</g>']
     group = f'<g font-family="{FONT}" font-size="{SIZE}" fill="{INK}">'
     texts = [text(run) for run in runs if run.text.strip()]
-    return '\n'.join([head, '<title>A session of apiphant dev</title>', window, *boxes, group, *texts, '</g>', '</svg>', ''])
+    return '\n'.join([
+        head, '<title>A session of apiphant dev</title>', window, *boxes, group, *texts, '</g>', '</svg>', ''])
 
 
 def box(run: Run) -> str:
@@ -129,7 +134,7 @@ def box(run: Run) -> str:
 
 
 def text(run: Run) -> str:
-    """Its length is given, so that columns are columns in whatever font; Chromium collapses plain spaces, xml:space on a group or not."""
+    """Its length is given, so that columns are columns in whatever font. Plain spaces collapse in Chromium."""
     words, before = run.text.strip(), len(run.text) - len(run.text.lstrip())
     x, y, width = MARGIN + (run.column + before) * CELL, MARGIN + run.row * LINE + SIZE, len(words) * CELL
     content = escape(words).replace(' ', NO_BREAK_SPACE)
@@ -139,8 +144,13 @@ def text(run: Run) -> str:
 
 def main() -> None:
     path = f'{Path(sys.executable).parent}:/usr/bin:/bin'
-    environment = clean_environment(TERM='xterm-256color', PATH=path, XDG_STATE_HOME=str(FOLDER / 'state'), LC_ALL='C.UTF-8')
-    with product(), chdir(FOLDER), Session('/bin/sh', '-c', SHELL, environment=environment, columns=COLUMNS, rows=ROWS) as session:
+    environment = clean_environment(
+        TERM='xterm-256color', PATH=path, XDG_STATE_HOME=str(FOLDER / 'state'), LC_ALL='C.UTF-8')
+    with (
+        product(),
+        chdir(FOLDER),
+        Session('/bin/sh', '-c', SHELL, environment=environment, columns=COLUMNS, rows=ROWS) as session,
+    ):
         PICTURE.write_text(svg(play(session)), 'utf-8')
 
 

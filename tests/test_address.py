@@ -25,7 +25,9 @@ def test_forms(text, expected, url):
     assert expected.url == url
 
 
-@pytest.mark.parametrize('text', ['', 'host', ':80', 'host:', '1:2:3', '::1:80', '[::1]', 'host:65536', 'host:-1', 'host:8x', 'unix:', 'http://x:80', 'a b:80', '[x:80', '١٢:٣'])
+@pytest.mark.parametrize('text', [
+    '', 'host', ':80', 'host:', '1:2:3', '::1:80', '[::1]', 'host:65536', 'host:-1', 'host:8x', 'unix:', 'http://x:80',
+    'a b:80', '[x:80', '١٢:٣'])
 def test_no_address(text):
     with pytest.raises(AddressError, match='HOST:PORT'):
         parse(text)
@@ -46,7 +48,10 @@ def test_free_port_without_delay(text):
 
 
 def test_port_in_use():
-    with listen(parse('127.0.0.1:0')) as listener, pytest.raises(AddressError, match='cannot listen on .*: address already in use'):
+    with (
+        listen(parse('127.0.0.1:0')) as listener,
+        pytest.raises(AddressError, match='cannot listen on .*: address already in use'),
+    ):
         listen(of(listener))
 
 

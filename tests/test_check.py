@@ -10,14 +10,18 @@ from tests.kit.running import SAMPLE, run_cli, write_tree
 READ = 'def read(request):\n    return {}\n'
 ONE = {'api/v0/echo.py': READ}
 WARNED = [
-    ({**ONE, 'api/shop.py': READ}, 'passed over: shop/api/shop.py: it is in no version; shop/api/v0/shop.py would be a target'),
+    ({**ONE, 'api/shop.py': READ},
+     'passed over: shop/api/shop.py: it is in no version; shop/api/v0/shop.py would be a target'),
     ({**ONE, 'api/vx/a.py': READ}, 'passed over: shop/api/vx: a version is named v and a number: v0, v1, v10'),
     ({**ONE, 'api/shop/deep/a.py': READ}, 'passed over: shop/api/shop: a version is named v and a number: v0, v1, v10'),
     ({**ONE, 'api/V1/a.py': READ}, 'passed over: shop/api/V1: a version is named v and a number: v0, v1, v10'),
     ({'api/v0/echo.py': READ.replace('read', 'raed')}, 'not called: raed in shop/api/v0/echo.py: did you mean read?'),
-    ({'api/v0/echo.py': READ.replace('read', 'Create')}, 'not called: Create in shop/api/v0/echo.py: did you mean create?'),
-    ({'api/v0/echo.py': READ + READ.replace('read', 'udpate')}, 'not called: udpate in shop/api/v0/echo.py: did you mean update?'),
-    ({'api/v1/a.py': READ, 'api/v01/a.py': READ}, 'two versions: shop/api/v01 and shop/api/v1 are not the same in a URL'),
+    ({'api/v0/echo.py': READ.replace('read', 'Create')},
+     'not called: Create in shop/api/v0/echo.py: did you mean create?'),
+    ({'api/v0/echo.py': READ + READ.replace('read', 'udpate')},
+     'not called: udpate in shop/api/v0/echo.py: did you mean update?'),
+    ({'api/v1/a.py': READ, 'api/v01/a.py': READ},
+     'two versions: shop/api/v01 and shop/api/v1 are not the same in a URL'),
     ({'api/v1/a.py': READ, 'api/v001/a.py': READ, 'api/v01/a.py': READ},
      'two versions: shop/api/v001, shop/api/v01 and shop/api/v1 are not the same in a URL'),
     ({'api/__init__.py': ''}, 'no targets: shop/api has no folder of a version, such as shop/api/v0'),

@@ -33,7 +33,8 @@ FAILING = [
 def folder(tmp_path):
     write_tree(tmp_path, {
         'file': '', 'noapi/x.py': '', 'not-a-name/api/v0/x.py': '', 'json/api/v0/x.py': '',
-        'broken/api/v0/x.py': 'import not_there', 'broken/api/v0/y.py': 'def read(:', 'good/api/v0/x.py': 'def read(request): pass'})
+        'broken/api/v0/x.py': 'import not_there', 'broken/api/v0/y.py': 'def read(:',
+        'good/api/v0/x.py': 'def read(request): pass'})
     return tmp_path
 
 
@@ -44,12 +45,14 @@ def test_usage_errors(words, text):
     assert text in done.stderr
     assert '--help' in done.stderr
 
+BACKGROUND = 'import sys; from apiphant.cli import background; sys.exit(background())'
+
 
 @pytest.mark.parametrize('command', [[], ['dev'], ['check'], ['background']])
 @pytest.mark.parametrize(('product', 'text'), FAILING)
 def test_no_product(folder, command, product, text):
-    words = ['-c', 'import sys; from apiphant.cli import background; sys.exit(background())', product] if command == ['background'] else None
-    done = run_program(words, folder) if words else run_cli(*command, product, cwd=folder)
+    is_background = command == ['background']
+    done = run_program(['-c', BACKGROUND, product], folder) if is_background else run_cli(*command, product, cwd=folder)
     assert (done.returncode, done.stdout, done.stderr) == (1, '', done.stderr)
     assert done.stderr.startswith(f'apiphant: {text}')
     assert done.stderr.count('\n') == 1
@@ -102,7 +105,8 @@ def test_unknown_host(folder):
 
 def test_check_prints_routes(tmp_path):
     write_tree(tmp_path, {
-        'shop/api/v0/a/b.py': 'from apiphant.server import raw_environ\ndef create(request): pass\n@raw_environ\ndef read(environ): pass\n',
+        'shop/api/v0/a/b.py': 'from apiphant.server import raw_environ\n'
+                              'def create(request): pass\n@raw_environ\ndef read(environ): pass\n',
         'shop/api/v0/my-handler.py': '', 'shop/api/v0/nothing.py': ''})
     done = run_cli('check', 'shop', cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, '')
@@ -124,14 +128,17 @@ def test_from_inside_the_product(folder):
 
 def test_neighbours_do_not_matter(tmp_path):
     """Files beside the product must not take the place of what apiphant itself imports before it is known."""
-    write_tree(tmp_path, {'shop/api/v0/x.py': 'def read(request): pass', 'json.py': '1/0', 'logging.py': '1/0', 'socket.py': '1/0', 'email.py': '1/0'})
+    write_tree(tmp_path, {
+        'shop/api/v0/x.py': 'def read(request): pass', 'json.py': '1/0', 'logging.py': '1/0', 'socket.py': '1/0',
+        'email.py': '1/0'})
     done = run_program(['-P', '-m', 'apiphant.cli', 'dev', 'shop', '127.0.0.1:0', '-c', 'read x'], tmp_path)
     assert (done.returncode, done.stdout) == (0, '{}\n'), done.stderr
 
 
 def test_neighbours_do_not_matter_to_check(tmp_path):
     handler = 'import apiphant.server, apiphant.validation\ndef read(request): pass'
-    write_tree(tmp_path, {'shop/api/v0/x.py': handler, **dict.fromkeys(('http.py', 'msgspec.py', 'ipaddress.py', 'socket.py'), '1/0')})
+    write_tree(tmp_path, {
+        'shop/api/v0/x.py': handler, **dict.fromkeys(('http.py', 'msgspec.py', 'ipaddress.py', 'socket.py'), '1/0')})
     done = run_program(['-P', '-m', 'apiphant.cli', 'check', 'shop'], tmp_path)
     assert (done.returncode, done.stdout) == (0, '/api/v0/x/read\n'), done.stderr
 

@@ -49,7 +49,8 @@ def test_text_that_looks_like_a_type():
 
 @given(JSON, JSON)
 def test_without_room_it_is_exact(actual, expected):
-    assert is_as_expected(actual, expected) is (json.dumps(actual, sort_keys=True) == json.dumps(expected, sort_keys=True))
+    is_same = json.dumps(actual, sort_keys=True) == json.dumps(expected, sort_keys=True)
+    assert is_as_expected(actual, expected) is is_same
     assert filled(actual, expected) == expected
     assert is_as_expected(actual, actual)
 

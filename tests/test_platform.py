@@ -60,12 +60,15 @@ OF_BOTH = [
     (['--port=9000'], 'the port stands after the product: apiphant PRODUCT 9000'),
     (['-p', '9000'], 'the port stands after the product'),
     (['--host', '0.0.0.0'], 'the address stands after the product: apiphant PRODUCT 0.0.0.0:80'),
-    (['-b', '0.0.0.0:80'], 'the address stands after the product'), (['--bind=unix:/x'], 'the address stands after the product'),
+    (['-b', '0.0.0.0:80'], 'the address stands after the product'),
+    (['--bind=unix:/x'], 'the address stands after the product'),
 ]
 OF_SERVER = [
     (['-w', '2'], 'it is --workers 2'), (['-w2'], 'it is --workers 2'), (['--threads', '2'], 'it is --workers 2'),
-    (['-t', '60'], 'it is --timeout 60'), (['--reload'], 'apiphant dev PRODUCT reloads'), (['--debug'], 'apiphant dev PRODUCT'),
-    (['--ssl-certfile', 'x'], 'it is --certfile FILE'), (['-c', 'x.py'], 'options are given as words or as variables APIPHANT_'),
+    (['-t', '60'], 'it is --timeout 60'), (['--reload'], 'apiphant dev PRODUCT reloads'),
+    (['--debug'], 'apiphant dev PRODUCT'),
+    (['--ssl-certfile', 'x'], 'it is --certfile FILE'),
+    (['-c', 'x.py'], 'options are given as words or as variables APIPHANT_'),
 ]
 WORDS = [*(([], *case) for case in OF_BOTH + OF_SERVER), *((['dev'], *case) for case in OF_BOTH)]
 

@@ -20,6 +20,13 @@ def test_files_are_there():
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def test_table_is_the_measured_one():
+    """The table of servers is what tests/bench/serve.py wrote."""
+    table, _, _ = (ROOT / 'tests/bench/results/serve.txt').read_text().partition('\n\n')
+    lines = [f'    {line}'.rstrip() for line in table.splitlines()]
+    assert '\n'.join(lines) in (ROOT / 'README.rst').read_text()
+
+
 def test_journeys_name_modules():
     """A name without a slash is in the folder of the one before it, or in apiphant itself."""
     package, folder = ROOT / 'apiphant', ''

@@ -7,13 +7,15 @@ from apiphant.words import count, printable, reason
 
 
 @pytest.mark.parametrize(('text', 'shown'), [
-    ('plain text!', 'plain text!'), ('', ''), ('a\nb\x1b[0m', 'a\\x0ab\\x1b[0m'), ('é', '\\xe9'), ('\ud800', '\\xd800'), ('\x7f', '\\x7f')])
+    ('plain text!', 'plain text!'), ('', ''), ('a\nb\x1b[0m', 'a\\x0ab\\x1b[0m'), ('é', '\\xe9'), ('\ud800', '\\xd800'),
+    ('\x7f', '\\x7f')])
 def test_printable(text, shown):
     assert printable(text) == shown
     assert printable(text).isascii()
 
 
-@pytest.mark.parametrize(('number', 'said'), [(0, '0 actions'), (1, '1 action'), (2, '2 actions'), (1000, '1000 actions')])
+@pytest.mark.parametrize(('number', 'said'), [
+    (0, '0 actions'), (1, '1 action'), (2, '2 actions'), (1000, '1000 actions')])
 def test_count(number, said):
     assert count(number, 'action') == said
 

@@ -1,4 +1,7 @@
-"""scripts/environment: what the commands of a bare checkout run in. The checkout here is a tiny one: pip needs no network."""
+"""scripts/environment: what the commands of a bare checkout run in.
+
+The checkout here is a tiny one: pip needs no network.
+"""
 import os
 import shutil
 import signal
@@ -42,7 +45,8 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture
 def checkout(tmp_path):
-    write_tree(tmp_path, {'scripts/command': COMMAND, 'backend.py': BACKEND, 'pyproject.toml': PROJECT, 'setup.py': SETUP})
+    write_tree(tmp_path, {
+        'scripts/command': COMMAND, 'backend.py': BACKEND, 'pyproject.toml': PROJECT, 'setup.py': SETUP})
     shutil.copy(ENVIRONMENT, tmp_path / 'scripts/environment')
     (tmp_path / 'scripts/command').chmod(0o755)
     return tmp_path

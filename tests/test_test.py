@@ -19,9 +19,11 @@ def sample():
 
 
 def test_prints_and_returns(capsys, sample):
-    response = test('echo', 'read', {"hello": {"deep": "wörld"}}, 200, {"hello": {"deep": "wörld"}, "server": "myproduct"})
+    response = test('echo', 'read', {"hello": {"deep": "wörld"}}, 200, {
+        "hello": {"deep": "wörld"}, "server": "myproduct"})
     assert capsys.readouterr().out == (
-        f'POST http://127.0.0.1:{sample.port}/api/v0/echo/read {{"hello": {{"deep": "wörld"}}}} --> 200 {{"hello":{{"deep":"wörld"}},"server":"myproduct"}}\n')
+        f'POST http://127.0.0.1:{sample.port}/api/v0/echo/read {{"hello": {{"deep": "wörld"}}}} --> '
+        '200 {"hello":{"deep":"wörld"},"server":"myproduct"}\n')
     assert response.status_code == 200
     assert response.json.hello.deep == response.json()['hello']['deep'] == 'wörld'
 
@@ -37,7 +39,9 @@ def test_wrong_status():
 
 
 def test_wrong_answer():
-    with pytest.raises(AssertionError, match='answer {"a": 1, "server": "myproduct"}, expected {"a": true, "server": "myproduct"}'):
+    with pytest.raises(
+            AssertionError,
+            match='answer {"a": 1, "server": "myproduct"}, expected {"a": true, "server": "myproduct"}'):
         test('echo', 'read', {"a": 1}, 200, {"a": True, "server": "myproduct"})
 
 
@@ -50,9 +54,12 @@ def test_long_answers_as_diff():
 
 
 def test_room_in_what_is_expected():
-    test('echo', 'read', {'id': 7, 'at': '2026-01-01'}, 200, {'id': int, 'at': re.compile(r'\d+-\d+-\d+'), 'server': ...})
+    test('echo', 'read', {'id': 7, 'at': '2026-01-01'}, 200, {
+        'id': int, 'at': re.compile(r'\d+-\d+-\d+'), 'server': ...})
     test('echo', 'read', {'id': 7, 'x': 1}, 200, {'id': 7, ...: ...})
-    with pytest.raises(AssertionError, match='^answer {"id": "7", "server": "myproduct"}, expected {"id": "<int>", "server": "myproduct"}$'):
+    with pytest.raises(
+            AssertionError,
+            match='^answer {"id": "7", "server": "myproduct"}, expected {"id": "<int>", "server": "myproduct"}$'):
         test('echo', 'read', {'id': '7'}, 200, {'id': int, 'server': ...})
 
 

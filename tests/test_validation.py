@@ -57,7 +57,8 @@ def test_falsy_values_are_there():
     ({'min_value': 0, 'max_value': 0.5}, [0, 0.5, 0.25], [0.6, -0.1, 1]),
     ({'min_value': 0}, [0, -0.0], [-1]),
     ({'min_value': 1.5}, [10**400], [-(10**400)]),
-    ({'min_value': '2026-01-01', 'max_value': '2026-12-31'}, ['2026-01-01', '2026-06-01T10:00'], ['2025', '2027', 2026]),
+    ({'min_value': '2026-01-01', 'max_value': '2026-12-31'},
+     ['2026-01-01', '2026-06-01T10:00'], ['2025', '2027', 2026]),
     ({'one_of': ['new', 1]}, ['new', 1, 1.0], ['old', True, '1', ['new'], {}]),
     ({'one_of': {'new', 'old'}}, ['new'], ['ne', ['new']]),
     ({'one_of': [True]}, [True], [1]),
@@ -132,7 +133,8 @@ REQUEST = Request({'user': {'name': 'n', 'none': None}, 'items': [{'id': 1}, {'i
 
 @pytest.mark.parametrize(('name', 'value'), [
     ('user.name', 'n'), ('items.0.id', 1), ('items.1.id', 'b'), ('items.1', {'id': 'b'}),
-    ('user.age', None), ('user.none', None), ('user.none.deeper', None), ('nobody.name', None), ('items.2.id', None), ('items.99999999999999999999', None),
+    ('user.age', None), ('user.none', None), ('user.none.deeper', None), ('nobody.name', None), ('items.2.id', None),
+    ('items.99999999999999999999', None),
 ])
 def test_subfields(name, value):
     assert field(REQUEST, name) == value
@@ -141,7 +143,8 @@ def test_subfields(name, value):
         assert error_of(REQUEST, name, is_required=True) == {'field': name, 'state': 'missing'}
 
 
-@pytest.mark.parametrize('name', ['text.name', 'text.0', 'user.name.first', 'items.id', 'items.-1', 'items.²', 'items.١', 'items.'])
+@pytest.mark.parametrize('name', [
+    'text.name', 'text.0', 'user.name.first', 'items.id', 'items.-1', 'items.²', 'items.١', 'items.'])
 def test_path_through_a_value(name):
     assert error_of(REQUEST, name, explain='e') == {'field': name, 'state': 'invalid', 'explain': 'e'}
 
@@ -154,7 +157,9 @@ def test_subfield_names_itself():
     assert error_of(REQUEST, 'items.1.id', valid_type=int) == {'field': 'items.1.id', 'state': 'invalid'}
 
 
-@pytest.mark.parametrize(('status', 'error'), [(404, '404 Not Found'), (409, '409 Conflict'), (418, "418 I'm a Teapot"), (499, '499 Unknown'), (503, '503 Service Unavailable'), (200, '200 OK'), (599, '599 Unknown')])
+@pytest.mark.parametrize(('status', 'error'), [
+    (404, '404 Not Found'), (409, '409 Conflict'), (418, "418 I'm a Teapot"), (499, '499 Unknown'),
+    (503, '503 Service Unavailable'), (200, '200 OK'), (599, '599 Unknown')])
 def test_any_status(status, error):
     assert ApiError(status).error == error
     assert ApiError(status, {'a': 1}).error == {'a': 1}

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from ..logs import is_from_outside
+from ..tracebacks import is_from_outside
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action
 from .bad_json import explained
@@ -54,24 +55,33 @@ def parse(body: bytes, host: Host = NOBODY) -> Request:
 
     The host gives way to others in between.
     """
+    if len(body) < LARGE or not gc.isenabled():
+        return _parse(body, host, host.give_way)
+    return _parse_at_once(body, host)
+
+
+def _parse(body: bytes, host: Host, give_way: Callable[[], None]) -> Request:
     try:
-        content = (_decode if len(body) < LARGE else _decode_at_once)(body) if body else {}
+        content = _decode(body) if body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise NotAnObject(body, host) from None
     if type(content) is not dict:
         raise NotAnObject(body, host)
-    return adopt(content, host.give_way)
+    return adopt(content, give_way)
 
 
-def _decode_at_once(body: bytes) -> Any:
-    """Without looks for garbage, which take longer the more there is, and would find none."""
-    was_enabled = gc.isenabled()
+def _parse_at_once(body: bytes, host: Host) -> Request:
+    """Without looks for garbage, but for others: they take longer the more there is, and would find none."""
+    def let_others() -> None:
+        gc.enable()
+        host.give_way()
+        gc.disable()
+
     gc.disable()
     try:
-        return _decode(body)
+        return _parse(body, host, let_others)
     finally:
-        if was_enabled:
-            gc.enable()
+        gc.enable()
 
 
 @runs_calls

@@ -59,7 +59,7 @@ def encode_json(content: Any) -> bytes:
 
 
 def _may_hold_no_number(content: Any) -> bool:
-    """Whether it has a NaN or an Infinity, for which msgspec says null; or perhaps has. It takes as long as to encode."""
+    """Whether it perhaps has a NaN or an Infinity, for which msgspec says null. It takes as long as to encode."""
     try:
         return NO_NUMBER.search(_pack(content)) is not None
     except Exception:  # an integer of more than 64 bits

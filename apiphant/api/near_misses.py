@@ -1,4 +1,4 @@
-"""What looks like a part of the API and is none: files in no version, misspelled actions, versions that look the same."""
+"""What looks like a part of the API and is none: files in no version, misspelled actions, versions that look alike."""
 from __future__ import annotations
 
 import ast
@@ -38,7 +38,8 @@ def out_of_versions(product: Product) -> Iterator[Path]:
 def _is_own(path: Path) -> bool:
     """It is known to be no target, or it is a version."""
     name = path.name
-    return name.startswith(('.', '_', 'test_')) or name in OWN or (path.is_dir() and name[:1] == 'v' and name[1:].isdecimal())
+    is_version = path.is_dir() and name[:1] == 'v' and name[1:].isdecimal()
+    return is_version or name in OWN or name.startswith(('.', '_', 'test_'))
 
 
 def _sources(path: Path) -> Iterable[Path]:

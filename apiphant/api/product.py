@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import validation  # noqa: F401  # see add_to_path
 from ..errors import UserError
-from ..logs import format_error
+from ..tracebacks import format_error
 
 
 class ProductError(UserError):

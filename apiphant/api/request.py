@@ -66,8 +66,8 @@ class Request(dict[str, Any]):
 
 
 CONTAINERS = frozenset((dict, list))
-VISITED = frozenset((Request, list))
-STEP = 2000  # values, a millisecond or two
+STEP = 2000  # dicts and lists, a millisecond or two
+_new, _fill = Request.__new__, dict.update
 
 
 def _key(name: str) -> str:
@@ -96,18 +96,24 @@ def convert(value: Any) -> Any:
 def adopt(content: dict[str, Any], give_way: Callable[[], None]) -> Request:
     """What `convert` makes of it, where nobody else has any part of it: lists stay what they are.
 
-    `give_way()` is called after each STEP values: a client chooses how many there are.
+    `give_way()` is called after each STEP of dicts and lists: a client chooses how many there are.
     """
     root: Request = _shell(content)
     pending: list[Any] = [root]
     left = STEP
     while pending:
         container = pending.pop()
-        for key, item in enumerate(container) if type(container) is list else container.items():
-            if type(item) is dict:
-                item = _shell(item)  # noqa: PLW2901
-                _put(container, key, item)
-            if type(item) in VISITED and item:
+        is_list = type(container) is list
+        put = list.__setitem__ if is_list else dict.__setitem__
+        for key, item in enumerate(container) if is_list else container.items():
+            kind = type(item)
+            if kind not in CONTAINERS:
+                continue
+            if kind is dict:
+                item = _new(Request)  # noqa: PLW2901
+                _fill(item, container[key])
+                put(container, key, item)
+            if item:
                 pending.append(item)
             left -= 1
             if not left:

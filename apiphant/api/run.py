@@ -10,7 +10,7 @@ from .signature import shown
 
 
 def run(action: Action, call: Call, *arguments: Any) -> Any:
-    """What the outermost returns, as an answer: a dict, or of a raw response what WSGI sends. Raises what they raise."""
+    """What the outermost returns: a dict, or of a raw response what WSGI sends. Raises what they raise."""
     call.request = arguments[0]
     token = enter(call)
     try:
@@ -43,7 +43,7 @@ class Proceed:
         inner = Proceed(self._action, self._call, self._arguments, self._level + 1)
         content = around(self._call, inner)
         if content is None:
-            raise TypeError(f'{shown(around)} returned nothing: it should return what proceed() gave, or its own answer')
+            raise TypeError(f'{shown(around)} returned nothing: it should return what proceed() gave')
         return content if self._action.raw_response else answer_of(around, content)
 
     def _handle(self) -> Any:

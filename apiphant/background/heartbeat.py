@@ -13,7 +13,7 @@ from collections.abc import Callable
 import gevent
 from gevent.monkey import get_original
 
-from .. import logs
+from .. import tracebacks
 from ..threads import start_thread
 from .running import Running
 
@@ -69,5 +69,5 @@ class Heartbeat:
     def _tell(self) -> None:
         frame = sys._current_frames().get(self._thread)
         what, depth = self._running.find(frame)
-        stack = logs.format_stack(frame, depth)
+        stack = tracebacks.format_stack(frame, depth)
         log.warning('%s holds all others, for %.0f s now:\n%s', what, self.held() + TICK, stack)

@@ -12,7 +12,7 @@ from hashlib import sha256
 import gevent
 from gevent.pool import Group
 
-from ..logs import format_error
+from ..tracebacks import format_error
 from .on_error import OnError, Throttle, report
 from .running import Running
 

@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 
 from ..api.product import ProductError
-from ..logs import format_error
+from ..tracebacks import format_error
 from .on_error import OnError, Throttle
 from .reports import LIMIT, Reports
 from .running import Running

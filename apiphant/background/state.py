@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..api.product import Product, ProductError, state_path
-from ..files import write_whole
+from ..atomic_write import write_whole
 from ..words import reason
 
 FRESH = 15.0  # seconds for which a tick shows that the runner is alive

@@ -3,7 +3,8 @@
 console -> app   {"look": [paths]}   the tree may have changed; the paths were saved whole
                  {"serve": 1}        accept connections from now on
                  {"ping": 1}         answered by {"pong": 1}
-                 {"ask": number, "what": "py", ...}   answered by {"answer": number, "text": ..., "failed": bool}; see QUESTIONS
+                 {"ask": number, "what": "py", ...}   one of QUESTIONS
+                                     answered by {"answer": number, "text": ..., "failed": bool}
                  {"tty": bool}       the terminal is lent, or cannot be
 app -> console   {"ready": [routes], "files": [paths], "broken": [modules]}
                                      ready to serve; also after each reload. A save of these files counts, too

@@ -16,7 +16,7 @@ from ..api import product
 from ..api.product import Product
 from .console import script
 from .console.session import started
-from .gate import StreamOut
+from .escapes import StreamOut
 
 
 def run(path: str, place: Address, *, lines: list[str] | None, no_console: bool, poll: float | None,

@@ -127,7 +127,7 @@ class Acceptor:
             connection.expire()
 
     def stop(self, seconds: float) -> bool:
-        """Accept no more, close what is idle, wait for the rest. Returns whether all ended in time; else they are cut."""
+        """Accept no more, close what is idle, wait for the rest. False if not all ended in time: they are cut."""
         self._site.is_stopping = True
         self._watcher.stop()
         self._accept()  # what was promised by the kernel already

@@ -26,9 +26,9 @@ from .caller import HttpCaller
 from .heads import Headers, connection_of, head, length_for
 from .incoming import Incoming
 from .message import Message, Refusal
+from .responder import Responder
 from .site import Site
 from .transport import Transport
-from .wsgi import Responder
 
 LAST_READS = 100  # before an idle connection is closed: under TLS, what has come may be in many records
 TURN = 0.001  # seconds in which requests of one connection are answered before others get their turn
@@ -44,8 +44,8 @@ class Connection:
     """From accept to close."""
 
     __slots__ = (
-        '_forget', '_greenlet', '_has_waited', '_incoming', '_is_ending', '_message', '_phase', '_site', '_transport',
-        '_turn', '_watcher', 'deadline', 'idle_since')
+        '_forget', '_greenlet', '_has_waited', '_incoming', '_is_ending', '_left', '_message', '_phase', '_site',
+        '_transport', '_turn', '_watcher', 'deadline', 'idle_since')
 
     def __init__(self, site: Site, transport: Transport, forget: Callable[[Connection], None]) -> None:
         self._site = site
@@ -58,6 +58,7 @@ class Connection:
         self._has_waited = False  # the call that is answered
         self._turn: Any = None  # a timer, while others have theirs
         self._is_ending = False  # the last answer is sent
+        self._left = 0  # bytes of it that the client had not taken when that was last looked at
         self.idle_since = time.monotonic()
         self.deadline = self.idle_since + site.settings.head_timeout
         self._watcher: Any = get_hub().loop.io(transport.socket.fileno(), 1)
@@ -171,7 +172,9 @@ class Connection:
         """Its time is over: an idle connection is closed, a request that does not arrive is refused."""
         if self._message is not None:
             self._look_for_client()
-        elif self._is_ending or self._incoming.is_at_rest:
+        elif self._is_ending:
+            self._linger()
+        elif self._incoming.is_at_rest:
             self.close()
         elif self._turn is None:
             self._incoming.refuse(Refusal(408, 'the request took too long'))
@@ -182,6 +185,16 @@ class Connection:
         self.deadline = self._site.clock.now + LOOK
         if self._message is not None and self._message.is_answered and self._transport.has_failed():
             self.cut(ClientLeft())
+
+    def _linger(self) -> None:
+        """A client that is taking its last answer is listened to: a reset would take the rest from it."""
+        now, before, self._left = self._site.clock.now, self._left, self._transport.left()
+        if self._left < before:
+            self.idle_since = now
+        if self._left and now < self.idle_since + self._site.settings.send_timeout:
+            self.deadline = now + LOOK
+        else:
+            self.close()
 
     def cut(self, error: BaseException) -> None:
         """Raise in what is being answered, as soon as the hub has its turn; else close."""
@@ -219,9 +232,11 @@ class Connection:
         """Closing with something unread would reset the connection, and might take the answer from the client."""
         self._is_ending = True
         self._incoming.drop()
-        self.deadline = time.monotonic() + self._site.settings.linger_timeout
+        self.idle_since = time.monotonic()
+        self.deadline = self.idle_since + self._site.settings.linger_timeout
         try:
             self._transport.end_sending()
+            self._left = self._transport.left()
         except OSError:
             self.close()
         else:

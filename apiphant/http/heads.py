@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from email.utils import formatdate
 
 WITHOUT_LENGTH = (204, 304)  # there is no body, and nothing may be said of its length
-WITHOUT_BODY = (204, 205, 304)
 CHUNKED = 'Transfer-Encoding: chunked'
 
 Headers = Sequence[tuple[str, str]]

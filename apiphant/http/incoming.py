@@ -6,7 +6,8 @@ is parsed at once: the next request is looked for when the one before is answere
 from __future__ import annotations
 
 from .message import Message, Refusal
-from .parser import REQUEST_LINE, SLICE, Parser
+from .parser import SLICE, Parser
+from .rules import REQUEST_LINE
 from .site import Site
 
 

@@ -1,33 +1,25 @@
-"""HTTP/1.1 as bytes in and requests out. Every limit of size and every rule of framing lives here; no socket does.
+"""HTTP/1.1 as bytes in and requests out. No socket is known here.
 
-llhttp (httptools) checks how a message is framed and nothing else. What it lets through is refused here: a Host that is
-missing, double or not one; `*` and authority targets; versions other than 1.0 and 1.1; a Transfer-Encoding other than
-`chunked`, or on 1.0; and everything that is too large. After a refusal a connection is good for nothing more.
+llhttp (httptools) checks how a message is framed and nothing else. What it lets through is refused here, where that is
+said by the bytes as they come, and in `rules`, where it is said by a head. After a refusal a connection is good for
+nothing more.
 """
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from httptools.parser.errors import HttpParserCallbackError
 
 from .message import Message, Refusal
+from .rules import HEADERS, REQUEST_LINE, check_headers, check_size, host_of, path_of
 
-REQUEST_LINE = 8 * 1024  # bytes
-HEADERS = 32 * 1024  # bytes of names and values in all
-FIELDS = 100
 CHUNK_OVERHEAD = 8 * 1024  # bytes of chunk extensions and trailers together
-LONGEST_LENGTH = 15  # digits
-VERSIONS = ('1.1', '1.0')
 SLICE = 4 * 1024  # bytes that httptools is fed at once: what is counted by feeds is off by no more
 SLACK = 2 * SLICE  # what is between the names and values of a head, and that
 PLAIN_CHUNK = 24  # bytes that framing one chunk takes at the most without an extension
 
-HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::[0-9]*)?")
-ABSOLUTE = re.compile(r'https?://[^/?#]*', re.IGNORECASE)
+OTHER_PROTOCOLS = ('RTSP', 'ICE')
 
 
 class Owner(Protocol):
@@ -150,10 +142,13 @@ class Parser:
             raise Refusal(431 if self._url else 414, 'the head is too large')
 
     def _check_protocol(self, message: Message) -> None:
-        """httptools takes RTSP and ICE too, and does not tell. Raises Refusal."""
+        """httptools takes RTSP, ICE and more spaces, and tells neither that nor where the line is. Raises Refusal."""
         recent = b''.join(self._recent)
         del self._recent[:-1]
-        if f'{message.method} {message.target} HTTP/{message.version}\r\n'.encode() not in recent:
+        line = f' {message.target} HTTP/{message.version}\r\n'
+        others = [f' {line}', *(line.replace(' HTTP/', f' {name}/') for name in OTHER_PROTOCOLS)]
+        is_odd = any(other.encode() in recent for other in others)
+        if is_odd or f'{message.method}{line}'.encode() not in recent:
             raise Refusal(400, 'this is not HTTP')
 
     def _check_overhead(self) -> None:
@@ -211,6 +206,7 @@ class Parser:
         self._check_protocol(message)
         message.path = path_of(message.method, message.target, message.version)
         length = self._length = check_headers(message)
+        message.host = host_of(message.target) or message.host
         if message.offers_upgrade:
             message.offers_upgrade = self._parser.should_upgrade() and not is_last
             message.keep_alive = message.keep_alive and not message.offers_upgrade
@@ -246,84 +242,3 @@ class Rest:
         self.on_body = parser.on_body
         self.on_chunk_header = parser.on_chunk_header
         self.on_message_complete = parser.on_message_complete
-
-
-@lru_cache(maxsize=256)
-def path_of(method: str, target: str, version: str) -> str:
-    """The path in a request line. Raises Refusal."""
-    if version not in VERSIONS:
-        raise Refusal(505 if version >= '1' else 400, f'HTTP/{version} is not spoken here')
-    if len(target) + len(method) + len('  HTTP/1.1') > REQUEST_LINE:
-        raise Refusal(414, 'the request line is too long')
-    if not target.startswith('/') and not (target == '*' and method == 'OPTIONS'):
-        absolute = ABSOLUTE.match(target)
-        if not absolute:
-            raise Refusal(400, 'the target is neither a path nor a URL')
-        target = target[absolute.end():]
-        target = target if target.startswith('/') else '/' + target
-    return target.partition('?')[0].partition('#')[0]
-
-
-def check_headers(message: Message) -> int:
-    """Number, Host, framing and Expect. Returns the Content-Length, 0 without one. Raises Refusal."""
-    hosts = length = 0
-    for name, value in message.headers:
-        lower = name.lower()
-        if lower in CHECKED:
-            if lower == b'host':
-                hosts += 1
-                message.host = value.strip(b' \t')
-                _check_host(message.host)
-            elif lower == b'content-length':
-                length = _length(value)
-            else:
-                CHECKED[lower](message, value.strip(b' \t').lower())
-    if len(message.headers) > FIELDS:
-        raise Refusal(431, 'there are too many headers')
-    if hosts > 1 or (not hosts and message.version == '1.1'):
-        raise Refusal(400, 'there should be one Host')
-    return length
-
-
-def check_size(message: Message) -> None:
-    """Of all headers. Raises Refusal."""
-    if sum(len(name) + len(value) for name, value in message.headers) > HEADERS:
-        raise Refusal(431, 'the headers are too large')
-
-
-@lru_cache(maxsize=256)
-def _check_host(value: bytes) -> None:
-    if not HOST.fullmatch(value):
-        raise Refusal(400, 'Host is no host')
-
-
-def _length(value: bytes) -> int:
-    digits = value.strip(b' \t')
-    if not digits.isdigit() or len(digits) > LONGEST_LENGTH:
-        raise Refusal(400, 'Content-Length is no length')
-    return int(digits)
-
-
-def _check_encoding(message: Message, value: bytes) -> None:
-    if value != b'chunked' or message.version != '1.1':
-        raise Refusal(400, 'Transfer-Encoding should be chunked, and HTTP/1.1')
-    message.is_chunked = True
-
-
-def _check_expect(message: Message, value: bytes) -> None:
-    if value != b'100-continue':
-        raise Refusal(417, 'only 100-continue can be expected')
-    message.expects_continue = message.version == '1.1'
-
-
-def _note_upgrade(message: Message, value: bytes) -> None:
-    message.offers_upgrade = True
-
-
-def _note_origin(message: Message, value: bytes) -> None:
-    message.origin = value if message.origin is None else b'%b,%b' % (message.origin, value)
-
-
-CHECKED: dict[bytes, Callable[[Message, bytes], None]] = {
-    b'host': lambda message, value: None, b'content-length': lambda message, value: None,
-    b'transfer-encoding': _check_encoding, b'expect': _check_expect, b'upgrade': _note_upgrade, b'origin': _note_origin}

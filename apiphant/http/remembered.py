@@ -12,7 +12,7 @@ from typing import Any
 from ..api.actions import Routes
 from ..api.application import Application
 from .message import Message
-from .parser import HOST, LONGEST_LENGTH, path_of
+from .rules import HOST, LONGEST_LENGTH, path_of
 
 LONGEST = 4 * 1024  # bytes of a head
 LONGEST_LINE = 512  # bytes of a line that is remembered

@@ -77,7 +77,11 @@ class Transport:
             info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKED_AT + 8)
             return int.from_bytes(info[ACKED_AT:], sys.byteorder)
         except OSError:  # of a unix socket
-            return -int.from_bytes(ioctl(self.socket.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
+            return -self.left()
+
+    def left(self) -> int:
+        """Bytes that the client's side has not taken yet."""
+        return int.from_bytes(ioctl(self.socket.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def receive(self, seconds: float) -> bytes:
         """What comes next; b'' at the end. Raises ClientLeft after so many seconds."""

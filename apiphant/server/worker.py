@@ -18,7 +18,7 @@ from gevent.event import Event
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker as GunicornWorker
 
-from .. import address, logs, words
+from .. import address, tracebacks, words
 from ..api.product import BrokenProduct, ProductError
 from ..http import access_log
 from ..http.acceptor import BATCH, Acceptor
@@ -166,7 +166,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
 
     def handle_abort(self, number: int, frame: FrameType | None) -> None:
         """The master found this worker stuck: say in what."""
-        log.error('A worker was stuck in %s and is replaced:\n%s', self._task(), logs.format_stack(frame))
+        log.error('A worker was stuck in %s and is replaced:\n%s', self._task(), tracebacks.format_stack(frame))
         self.alive = False
         if self.booted:
             self._stopped.set()

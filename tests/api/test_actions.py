@@ -100,7 +100,8 @@ def test_wrong_number_of_parameters(tmp_path, name):
 
 
 @pytest.mark.parametrize('text', [
-    'async def read(request): pass', 'async def read(request):\n    yield', 'class Read:\n    async def __call__(self, request): pass\nread = Read()',
+    'async def read(request): pass', 'async def read(request):\n    yield',
+    'class Read:\n    async def __call__(self, request): pass\nread = Read()',
     'from functools import partial\nasync def wait(a, request): pass\nread = partial(wait, 1)'])
 def test_async_of_each_form(tmp_path, text):
     write_tree(tmp_path, {'shop/api/v0/x.py': f'{text}\n'})

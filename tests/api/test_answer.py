@@ -6,7 +6,8 @@ import pytest
 from gevent import GreenletExit, Timeout
 
 from apiphant.api.actions import Action
-from apiphant.api.answer import MAX_BODY, answer, encode, parse
+from apiphant.api.answer import MAX_BODY, answer, encode, headers_of, parse
+from apiphant.api.origin import Page
 from apiphant.validation import ApiError, BadRequest, Invalid
 
 PATH = '/api/v0/x/read'
@@ -34,21 +35,31 @@ def test_unknown_path():
     assert call(lambda request: {}, method='GET', path='/nothing') == (404, {'error': '404 Not Found'})
 
 
+def test_foreign_origin(caplog):
+    action = Action(lambda request: {'reached': True})
+    assert answer(action, 'POST', PATH, b'', Page('it is foreign')) == (403, {'error': '403 Forbidden'})
+    assert PATH in caplog.text
+    assert 'it is foreign' in caplog.text
+
+
 @pytest.mark.parametrize('method', ['GET', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'post', ''])
 def test_other_methods(method):
     assert call(lambda request: {}, method=method) == (501, {'error': '501 Not Implemented'})
 
 
 @pytest.mark.parametrize('body', [
-    b'"invalid_json_object"', b'[]', b'42', b'null', b'true', b'{', b'{"a":NaN}', b'{"a":Infinity}', b'{"a":1e400}', b'\xef\xbb\xbf{}', b'{"a":"\xff"}',
-    b'{"a":"\\ud800"}', b'{"a":"\\udc00\\ud800"}', b'{} {}', b"{'a': 1}", b'{"a":1,}', b'{"a":01}', b'a=1', b'{"a":' + b'[' * 200_000, b'\x00', b' ', '{"a":1}'.encode('utf-16'),
+    b'"invalid_json_object"', b'[]', b'42', b'null', b'true', b'{', b'{"a":NaN}', b'{"a":Infinity}', b'{"a":1e400}',
+    b'\xef\xbb\xbf{}', b'{"a":"\xff"}',
+    b'{"a":"\\ud800"}', b'{"a":"\\udc00\\ud800"}', b'{} {}', b"{'a': 1}", b'{"a":1,}', b'{"a":01}', b'a=1',
+    b'{"a":' + b'[' * 200_000, b'\x00', b' ', '{"a":1}'.encode('utf-16'),
 ])
 def test_not_a_json_object(body):
     assert call(lambda request: {}, body) == (400, {'error': 'Request content should be JSON Object'})
 
 
 def test_exact_integers():
-    assert call(lambda request: {'n': request.n + 1}, b'{"n": 123456789012345678901234567890}') == (200, {'n': 123456789012345678901234567891})
+    assert call(lambda request: {'n': request.n + 1}, b'{"n": 123456789012345678901234567890}') == (
+        200, {'n': 123456789012345678901234567891})
     assert encode(PATH, 200, {'n': 2**70})[1] == b'{"n":1180591620717411303424}'
 
 
@@ -69,7 +80,8 @@ class Unprintable(Exception):
 
 
 @pytest.mark.parametrize('error', [
-    Exception('x'), KeyError('secret'), SystemExit(3), KeyboardInterrupt(), GreenletExit(), Timeout(), RecursionError(), MemoryError(), StopIteration(), Unprintable(),
+    Exception('x'), KeyError('secret'), SystemExit(3), KeyboardInterrupt(), GreenletExit(), Timeout(), RecursionError(),
+    MemoryError(), StopIteration(), Unprintable(),
     ExceptionGroup('several', [ValueError(1), TypeError(2)]), BaseException('base'), GeneratorExit(),
 ])
 def test_whatever_is_raised(error, caplog):
@@ -86,7 +98,8 @@ def test_deep_recursion(caplog):
     assert call(handler) == FAILED
 
 
-@pytest.mark.parametrize('value', ['invalid_json_object', [1], b'{}', 42, 0, '', True, {1}, (i for i in 'ab'), object()])
+@pytest.mark.parametrize('value', [
+    'invalid_json_object', [1], b'{}', 42, 0, '', True, {1}, (i for i in 'ab'), object()])
 def test_only_dicts_return(value, caplog):
     assert call(lambda request: value) == FAILED
     assert f'returned {type(value).__name__}, not a dict or None' in caplog.text
@@ -114,6 +127,14 @@ def test_error_not_to_be_said_in_json(caplog):
 def test_statuses_without_body():
     for status in (204, 205, 304):
         assert encode(PATH, status, {'error': 'x'}) == (status, b'')
+
+
+@pytest.mark.parametrize(('status', 'headers'), [
+    (200, {'Content-Type': 'application/json', 'Content-Length': '3'}),
+    (501, {'Content-Type': 'application/json', 'Content-Length': '3', 'Allow': 'POST'}),
+    (204, {}), (304, {}), (205, {'Content-Length': '0'})])
+def test_headers(status, headers):
+    assert dict(headers_of(status, b'{ }')) == headers
 
 
 def test_traceback_shows_user_frames(caplog):

@@ -1,4 +1,4 @@
-"""The WSGI callable, as a server that checks everything calls it (tests/server/test_start.py has three that are real)."""
+"""The WSGI callable, as a server that checks everything calls it (three real ones: tests/server/test_start.py)."""
 import io
 import json
 from wsgiref.util import setup_testing_defaults
@@ -16,7 +16,9 @@ RAW = '/api/v0/x/create'
 
 
 def environ_of(body=b'', method='POST', path=PATH, **more):
-    environ = {'REQUEST_METHOD': method, 'PATH_INFO': path, 'CONTENT_LENGTH': str(len(body)), 'wsgi.input': io.BytesIO(body), 'SCRIPT_NAME': '', **more}
+    environ = {
+        'REQUEST_METHOD': method, 'PATH_INFO': path, 'CONTENT_LENGTH': str(len(body)), 'wsgi.input': io.BytesIO(body),
+        'SCRIPT_NAME': '', **more}
     setup_testing_defaults(environ)
     return environ
 
@@ -51,7 +53,8 @@ def test_path_below_another():
 def test_other_method_is_not_read():
     environ = environ_of(method='GET')
     status, headers, body = ask(app_of(lambda request: {}), {**environ, 'CONTENT_LENGTH': str(MAX_BODY + 1)})
-    assert (status, headers['Allow'], json.loads(body)) == ('501 Not Implemented', 'POST', {'error': '501 Not Implemented'})
+    assert (status, headers['Allow'], json.loads(body)) == (
+        '501 Not Implemented', 'POST', {'error': '501 Not Implemented'})
     assert environ['wsgi.input'].tell() == 0
 
 
@@ -93,7 +96,9 @@ def raising(error):
     return handler
 
 
-@pytest.mark.parametrize(('error', 'status'), [(ApiError(409, 'taken'), '409 Conflict'), (KeyError('secret'), '500 Internal Server Error'), (SystemExit(3), '500 Internal Server Error')])
+@pytest.mark.parametrize(('error', 'status'), [
+    (ApiError(409, 'taken'), '409 Conflict'), (KeyError('secret'), '500 Internal Server Error'),
+    (SystemExit(3), '500 Internal Server Error')])
 def test_raw_handler_that_raises(error, status):
     found, _, body = ask(app_of(raising(error), raw_environ=True), environ_of(path=RAW))
     assert found == status

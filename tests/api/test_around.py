@@ -1,4 +1,4 @@
-"""`around` in an `__init__.py`: what runs around the calls of a folder, whatever it does; in dev, production and elsewhere."""
+"""`around` in an `__init__.py`: what runs around the calls of a folder, in dev, production and elsewhere."""
 from __future__ import annotations
 
 import json
@@ -50,10 +50,13 @@ ODD = {
     'leaves': 'raise SystemExit(3)',
     'fails': 'return 1 / 0',
     'fails_after': 'proceed()\n    return 1 / 0',
-    'catches': 'try:\n        proceed()\n        return proceed()\n    except RuntimeError as error:\n        return {"said": str(error)}',
+    'catches': (
+        'try:\n        proceed()\n        return proceed()\n    except RuntimeError as error:\n'
+        '        return {"said": str(error)}'),
     'passes': 'return proceed()',
     'hangs': 'import gevent\n    gevent.sleep(1000)',
-    'status': 'answer = proceed()\n    call.status = 202\n    call.answer_headers["X-Around"] = "yes"\n    return answer',
+    'status': (
+        'answer = proceed()\n    call.status = 202\n    call.answer_headers["X-Around"] = "yes"\n    return answer'),
     'late': 'import gevent\n    held.append(proceed)\n    return {}',
     'later': 'try:\n        return held[0]()\n    except RuntimeError as error:\n        return {"said": str(error)}',
 }
@@ -129,7 +132,7 @@ def test_outermost_first(server: Server) -> None:
     ('twice', 500, FAILED, 1, r'around at .*/odd/twice/__init__.py:5 calls proceed\(\) twice'),
     ('catches', 200, None, 1, ''),
     ('list', 500, FAILED, 1, r'around at .*/odd/list/__init__.py:5 returned list, not a dict'),
-    ('nothing', 500, FAILED, 1, r'around at .*/odd/nothing/__init__.py:5 returned nothing: it should return what proceed'),
+    ('nothing', 500, FAILED, 1, r'around at .*/odd/nothing/__init__.py:5 returned nothing: it should return'),
     ('leaves', 500, FAILED, 0, 'SystemExit: 3'),
     ('fails', 500, FAILED, 0, 'ZeroDivisionError'),
     ('fails_after', 500, FAILED, 1, 'ZeroDivisionError'),

@@ -1,4 +1,4 @@
-"""What a caller is told of a body that is no JSON object, and of a URL that is no action: in dev, more than in production."""
+"""What a caller is told of a body that is no JSON object, and of a URL that is no action: in dev, more."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -78,7 +78,8 @@ def test_in_production(product: Path) -> None:
     ('POST', '/v0/echo/read', '/api/v0/echo/read'), ('POST', '/api/v0/echo/read/', '/api/v0/echo/read'),
     ('POST', '/api/v0/echo/raed', '/api/v0/echo/read'), ('POST', '/api/v0/echo', '/api/v0/echo/read'),
     ('POST', '/api/v2/echo/read', '/api/v1/echo/read'), ('POST', '/api/v0/items/create', '/api/v0/shop/items/create'),
-    ('GET', '/api/v0/echo/read', 'POST'), ('POST', '/favicon.ico', ''), ('POST', '/', ''), ('POST', '/api/v0/zzz/qqq', ''),
+    ('GET', '/api/v0/echo/read', 'POST'), ('POST', '/favicon.ico', ''),
+    ('POST', '/', ''), ('POST', '/api/v0/zzz/qqq', ''),
     ('POST', 'x' * 100_000, ''), ('GET', '/api/v0/ecko/read', '/api/v0/echo/read'),
 ])
 def test_meant(method: str, path: str, said: str) -> None:

@@ -186,7 +186,8 @@ def test_any_origin(product: Path) -> None:
             assert (status, cors(headers)) == (200, {'access-control-allow-origin': '*'})
 
 
-@pytest.mark.parametrize('origins', ['example.com', 'https://', 'https://a/b', 'ftp://a', 'https://a b', 'null', '*,https://a', 'https://*.a'])
+@pytest.mark.parametrize('origins', [
+    'example.com', 'https://', 'https://a/b', 'ftp://a', 'https://a b', 'null', '*,https://a', 'https://*.a'])
 @pytest.mark.parametrize('command', [[], ['dev']])
 def test_list_that_is_none(product: Path, origins: str, command: list[str]) -> None:
     done = run_cli(*command, str(product), '--allow-origin', origins)
@@ -210,14 +211,16 @@ def test_pages_of_the_machine_in_production(product: Path) -> None:
 
 
 @pytest.mark.parametrize('host', [
-    'localhost', 'LocalHost:8888', 'localhost.', 'shop.localhost:80', '127.0.0.1', '10.1.2.3:80', '[::1]:8888', '[fe80::1]',
+    'localhost', 'LocalHost:8888', 'localhost.', 'shop.localhost:80', '127.0.0.1', '10.1.2.3:80',
+    '[::1]:8888', '[fe80::1]',
     'app', 'APP:9', 'my.example:1'])
 def test_names_that_are_answered(dev_server: Server, host: str) -> None:
     assert ask(dev_server, 'x/read', Host=host)[0] == 200
 
 
 @pytest.mark.parametrize('host', [
-    'evil.example', 'evil.example:8888', 'localhost.evil.example', '127.0.0.1.evil.example', 'x', 'other.my.example', '1.2.3',
+    'evil.example', 'evil.example:8888', 'localhost.evil.example', '127.0.0.1.evil.example', 'x',
+    'other.my.example', '1.2.3',
     'a' * 3000])
 def test_names_of_others(dev_server: Server, host: str) -> None:
     """Its owner may let it lead here, and his page would be the server's own."""

@@ -1,4 +1,4 @@
-"""The call, a handler's second argument: what it says of who calls, and of the answer; in dev, production and elsewhere."""
+"""The call, a handler's second argument: what it says of who calls, and of the answer, wherever it runs."""
 from __future__ import annotations
 
 import json
@@ -323,7 +323,8 @@ def test_numbers_of_parameters(server: Server) -> None:
     assert content(server, 'narrow/delete', {'a': 1}) == {'a': 1}
 
 
-@pytest.mark.parametrize(('trusted', 'client', 'is_same'), [('127.0.0.1', '9.9.9.9', True), ('10.0.0.1', '127.0.0.1', False)])
+@pytest.mark.parametrize(('trusted', 'client', 'is_same'), [
+    ('127.0.0.1', '9.9.9.9', True), ('10.0.0.1', '127.0.0.1', False)])
 def test_behind_a_proxy(product: Path, trusted: str, client: str, is_same: bool) -> None:
     with production(product, '--forwarded-allow-ips', trusted) as server:
         found = content(server, 'who/create', X_Forwarded_For='1.1.1.1, 9.9.9.9', X_Request_Id='abc-1')

@@ -79,10 +79,12 @@ class Shy(dict):
 Point = namedtuple('Point', 'x y')
 
 SAID = [
-    (WHEN, '2026-11-27T16:04:02Z'), (WHEN.replace(tzinfo=None), '2026-11-27T16:04:02'), (date(2026, 1, 2), '2026-01-02'),
+    (WHEN, '2026-11-27T16:04:02Z'), (WHEN.replace(tzinfo=None), '2026-11-27T16:04:02'),
+    (date(2026, 1, 2), '2026-01-02'),
     (time(1, 2), '01:02:00'), (timedelta(seconds=5), 'PT5S'), (Decimal('1.10'), '1.10'),
     (UUID(int=1), '00000000-0000-0000-0000-000000000001'), (Colour.RED, 'red'), (Colour.PAIR, [1, 2]), (Level.LOW, 1),
-    (Rights.READ, 1), (Money(Decimal(3)), {'amount': '3', 'currency': 'EUR'}), (Item(1.5), {'price': 1.5, 'more': None}),
+    (Rights.READ, 1), (Money(Decimal(3)), {'amount': '3', 'currency': 'EUR'}),
+    (Item(1.5), {'price': 1.5, 'more': None}),
     (Point(1, 2), [1, 2]), (OrderedDict(a=1), {'a': 1}), ({3}, [3]), ((1,), [1]), (b'ab', 'YWI='),
     (Text('a'), 'a'), (Number(1.5), 1.5), (Count(3), 3), (MappingProxyType({'a': 1}), {'a': 1}), (deque([1]), [1]),
     ({1: 'a', 1.5: 'b', Colour.RED: 'c'}, {'1': 'a', '1.5': 'b', 'red': 'c'}), (2**70, 2**70), (None, None),

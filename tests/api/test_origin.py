@@ -134,7 +134,8 @@ def test_page_of_others_is_refused(server: Server, headers: list[tuple[str, str]
 
 
 def test_another_port_is_another_origin(server: Server) -> None:
-    assert call(server, 'create', origin_of(server, host='10.1.2.3', port=server.port), ('Host', '10.1.2.3:1'))[0] == 403
+    page = origin_of(server, host='10.1.2.3', port=server.port)
+    assert call(server, 'create', page, ('Host', '10.1.2.3:1'))[0] == 403
 
 
 def test_own_page_is_answered(server: Server) -> None:

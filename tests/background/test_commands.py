@@ -404,8 +404,9 @@ def test_stopped_for_a_while(tmp_path):
         runner.process.send_signal(signal.SIGCONT)
         resumed = time.time()
         wait_for(lambda: len([when for when in times('f', runner) if when > resumed]) == 3, 'runs after it')
-    found = [when for when in times('f', runner) if when > resumed]
-    assert found[2] - found[0] > 0.15
+        elapsed = time.time() - resumed
+        found = [when for when in times('f', runner) if when > resumed]
+    assert len(found) <= elapsed / 0.2 + 2  # seven more at once, if they were replayed
 
 
 @pytest.mark.parametrize(('source', 'text'), [

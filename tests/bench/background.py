@@ -1,10 +1,11 @@
-"""Runners of background tasks beside each other, in one run of under 7 minutes: .venv/bin/python tests/bench/background.py
+"""Runners of background tasks beside each other, in under 7 minutes: .venv/bin/python tests/bench/background.py
 
-100 tasks a second apart, one runner after the other: drift of the grid that fits a task best (the median task), how late runs are on it,
-from the task's earliest (p99, max), missing runs. Then 10,000 a minute apart, side by side with bursts apart: a whole minute with one burst.
-CPU and memory are of all processes, the broker too. All have their defaults: ours logs each run, the others do not; but APScheduler would
-drop runs a second late. A dash: huey knows only minutes; Celery with 10,000 was not tried. Without redis-server, Celery takes files.
-Then two machines beside each other, if there is a redis-server: see machines.py.
+100 tasks a second apart, one runner after the other: drift of the grid that fits a task best (the median task), how
+late runs are on it, from the task's earliest (p99, max), missing runs. Then 10,000 a minute apart, side by side with
+bursts apart: a whole minute with one burst. CPU and memory are of all processes, the broker too. All have their
+defaults: ours logs each run, the others do not; but APScheduler would drop runs a second late. A dash: huey knows only
+minutes; Celery with 10,000 was not tried. Without redis-server, Celery takes files. Then two machines beside each
+other, if there is a redis-server: see machines.py.
 """
 
 import shutil
@@ -22,10 +23,11 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.bench import machines
-from tests.bench.serve import cpu, family, others, resident
+from tests.bench.servers import cpu, family, others, resident
 from tests.kit.running import clean_environment, wait_for, write_tree
 
-WINDOW, MINUTE, REST, DEADLINE = 30, 60, 3, 60  # seconds; the first runs and a rest are left out, and should be over by a deadline
+# Seconds. The first runs and a rest are left out, and should be over by a deadline.
+WINDOW, MINUTE, REST, DEADLINE = 30, 60, 3, 60
 FEW, MANY = 100, 10_000  # tasks
 ROW = '{:10.2f}{:9.1f}{:9.1f}{:8.0f}{:9.1f}{:10.0f}{:8.0f}{:9.1f}{:8.0f}'
 TELL = '''
@@ -37,8 +39,17 @@ def named(number):
     task.__name__ = f'task_{number}'; return task
 TASKS = [named(number) for number in range(COUNT)]
 '''
-OURS = 'from apiphant.background import seconds\nfrom tell import PERIOD, TASKS\nfor task in TASKS: seconds(PERIOD)(task)\n'
-HUEY = 'from huey import MemoryHuey, crontab\nfrom tell import TASKS\nhuey = MemoryHuey()\nfor task in TASKS: huey.periodic_task(crontab())(task)\n'
+OURS = '''
+from apiphant.background import seconds
+from tell import PERIOD, TASKS
+for task in TASKS: seconds(PERIOD)(task)
+'''
+HUEY = '''
+from huey import MemoryHuey, crontab
+from tell import TASKS
+huey = MemoryHuey()
+for task in TASKS: huey.periodic_task(crontab())(task)
+'''
 APSCHEDULER = '''
 from datetime import UTC, datetime
 from apscheduler.schedulers.background import BackgroundScheduler as Scheduler
@@ -47,7 +58,8 @@ scheduler, begin = Scheduler(), datetime.now(UTC)
 for task in TASKS: scheduler.add_job(task, 'interval', seconds=PERIOD, next_run_time=begin, misfire_grace_time=None)
 scheduler.start(); time.sleep(1e6)
 '''
-GEVENT = 'from gevent import monkey; monkey.patch_all()\n' + APSCHEDULER.replace('.background', '.gevent').replace('Background', 'Gevent')
+ON_GEVENT = APSCHEDULER.replace('.background', '.gevent').replace('Background', 'Gevent')
+GEVENT = f'from gevent import monkey; monkey.patch_all()\n{ON_GEVENT}'
 CELERY = '''
 from celery import Celery
 from tell import BROKER, PERIOD, TASKS
@@ -69,12 +81,15 @@ class Runner(NamedTuple):
 
 
 RUNNERS = (
-    Runner('apiphant-background', {'shop/api/background.py': OURS}, ((str(Path(sys.executable).with_name('apiphant-background')), 'shop'),)),
+    Runner(
+        'apiphant-background', {'shop/api/background.py': OURS},
+        ((str(Path(sys.executable).with_name('apiphant-background')), 'shop'),)),
     Runner('APScheduler, Background', {'app.py': APSCHEDULER}, (('PYTHON', 'app.py'),)),
     Runner('APScheduler, Gevent', {'app.py': GEVENT}, (('PYTHON', 'app.py'),)),
     Runner('huey', {'app.py': HUEY}, (('PYTHON', '-m', 'huey.bin.huey_consumer', 'app.huey'),), (MANY,)),
     Runner(f'Celery, gevent, {"redis" if REDIS else "files"}', {'app.py': CELERY}, (
-        *BROKER, ('PYTHON', '-m', 'celery', '-A', 'app', 'worker', '-P', 'gevent'), ('PYTHON', '-m', 'celery', '-A', 'app', 'beat')), (FEW,)),
+        *BROKER, ('PYTHON', '-m', 'celery', '-A', 'app', 'worker', '-P', 'gevent'),
+        ('PYTHON', '-m', 'celery', '-A', 'app', 'beat')), (FEW,)),
 )
 
 
@@ -100,8 +115,10 @@ class Running:
 
 def main() -> None:
     python = others()
-    subprocess.run([python, '-m', 'pip', 'install', '-qq', '--disable-pip-version-check', 'apscheduler<4', 'huey', 'celery[redis]'], check=True)
-    few, many = {runner.name: measure_few(runner, python) for runner in RUNNERS if FEW in runner.counts}, measure_many(python)
+    install = [python, '-m', 'pip', 'install', '-qq', '--disable-pip-version-check']
+    subprocess.run([*install, 'apscheduler<4', 'huey', 'celery[redis]'], check=True)
+    few = {runner.name: measure_few(runner, python) for runner in RUNNERS if FEW in runner.counts}
+    many = measure_many(python)
     print(' ' * 27 + '-- 100 tasks, each second, for 30 s ------------------  -- 10,000, each minute --')
     print(' ' * 27 + ' drift ms   p99 ms   max ms  missed    CPU %        MB    runs    CPU %      MB')
     for runner in RUNNERS:
@@ -117,10 +134,13 @@ def running(runner: Runner, python: str, count: int, period: float) -> Iterator[
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, ExitStack() as stack:
         folder = write_tree(Path(name), {'tell.py': TELL, **runner.files})
         broker = f'redis+socket://{name}/redis.sock' if REDIS else 'filesystem://'
-        environment = clean_environment(COUNT=str(count), PERIOD=str(period), BROKER=broker, PYTHONPATH=name, XDG_STATE_HOME=f'{name}/state')
+        environment = clean_environment(
+            COUNT=str(count), PERIOD=str(period), BROKER=broker, PYTHONPATH=name, XDG_STATE_HOME=f'{name}/state')
         log = stack.enter_context((folder / 'log').open('wb'))
         commands = [[python if word == 'PYTHON' else word for word in words] for words in runner.commands]
-        processes = [stack.enter_context(subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)) for words in commands]
+        processes = [
+            stack.enter_context(subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log))
+            for words in commands]
         stack.callback(lambda: list(map(subprocess.Popen.kill, processes)))
         yield Running(folder / 'times', processes, count)
 
@@ -131,22 +151,29 @@ def measure_few(runner: Runner, python: str) -> list[float]:
         runs, usage = found.after(WINDOW)
     grids = [fit(times) for times in runs.values()]
     late = [lateness * 1000 for grid in grids for lateness in grid[1]]
-    return [median(grid[0] for grid in grids) * WINDOW * 1000, quantiles(late, n=100)[-1], max(late), sum(grid[2] for grid in grids), *usage]
+    return [
+        median(grid[0] for grid in grids) * WINDOW * 1000, quantiles(late, n=100)[-1], max(late),
+        sum(grid[2] for grid in grids), *usage]
 
 
 def fit(times: list[float]) -> tuple[float, list[float], int]:
-    """Of a task's runs: drift in seconds a second, seconds late on the best grid, and how many are missing in between."""
+    """Of a task's runs: drift in seconds a second, seconds late on the best grid, how many are missing in between."""
     steps = list(accumulate((max(1, round(when - before)) for before, when in pairwise(times)), initial=0))
-    slope = median((end - start) / (last - first) for (first, start), (last, end) in combinations(zip(steps, times, strict=True), 2))
+    pairs = combinations(zip(steps, times, strict=True), 2)
+    slope = median((end - start) / (last - first) for (first, start), (last, end) in pairs)
     places = [when - slope * step for step, when in zip(steps, times, strict=True)]
     return slope - 1, [place - min(places) for place in places], steps[-1] + 1 - len(steps)
 
 
 def measure_many(python: str) -> dict[str, list[float]]:
-    """Runs, CPU in percent and MB of a whole minute. Each runner is started when the first burst of the one before is over."""
+    """Runs, CPU in percent and MB of a whole minute. Each runner starts after the first burst of the one before."""
     with ExitStack() as stack:
-        started = {runner.name: stack.enter_context(running(runner, python, MANY, MINUTE)) for runner in RUNNERS if MANY in runner.counts}
-        return {name: [sum(map(len, runs.values())), *usage] for name, found in started.items() for runs, usage in [found.after(MINUTE)]}
+        started = {
+            runner.name: stack.enter_context(running(runner, python, MANY, MINUTE))
+            for runner in RUNNERS if MANY in runner.counts}
+        return {
+            name: [sum(map(len, runs.values())), *usage] for name, found in started.items() for runs,
+            usage in [found.after(MINUTE)]}
 
 
 if __name__ == '__main__':

@@ -1,9 +1,11 @@
-"""What the dev console takes, through a terminal, beside http-prompt, litecli and IPython in the same run. One table on standard output.
+"""What the dev console takes, through a terminal, beside http-prompt, litecli and IPython in the same run. One table on
+standard output.
 
     .venv/bin/python tests/bench/console.py [KEYS]          keys of each kind, by default 150
 
-Start, first call, idle CPU; from a key to its echo while all is idle, under load, with many targets, while a handler spins and
-in a burst of log lines; Ctrl-C; from a save to the menu and to the first new answer. Installs the others into .venv-bench.
+Start, first call, idle CPU; from a key to its echo while all is idle, under load, with many targets, while a handler
+spins and in a burst of log lines; Ctrl-C; from a save to the menu and to the first new answer. Installs the others into
+.venv-bench.
 """
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ from typing import Self
 import pexpect
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.bench.serve import cpu, family
+from tests.bench.servers import cpu, family
 from tests.kit.running import SAMPLE, clean_environment, dev, wait_for, write_tree
 from tests.kit.saves import SAVES
 
@@ -51,7 +53,8 @@ def update(request):
     while True:
         pass
 """
-KEYS = [chr(code) for code in (*range(0x3b1, 0x3c2), *range(0x430, 0x450), *range(0x561, 0x587))]  # each is on the screen at most once
+# Each is on the screen at most once.
+KEYS = [chr(code) for code in (*range(0x3b1, 0x3c2), *range(0x430, 0x450), *range(0x561, 0x587))]
 CLEAR = '\x15'  # Ctrl-U: an empty line
 CLIENTS = 4
 BURST = 5000  # lines
@@ -68,7 +71,8 @@ class Typist:
     def __init__(self, *words: str, **environment: str) -> None:
         more = {'TERM': 'xterm-256color', **environment}
         self.began = time.perf_counter()
-        self.process = pexpect.spawn(words[0], list(words[1:]), env=clean_environment(**more), dimensions=(40, 160), timeout=None)
+        self.process = pexpect.spawn(
+            words[0], list(words[1:]), env=clean_environment(**more), dimensions=(40, 160), timeout=None)
         self.process.delaybeforesend = None
         self.seen = bytearray()
 
@@ -156,8 +160,10 @@ def beside_others(count: int) -> None:
         bench = others()
         ours = (sys.executable, '-m', 'apiphant.cli', 'dev', str(SAMPLE), '127.0.0.1:0')
         programs = {
-            'apiphant dev': ('myproduct>', ours), 'http-prompt': ('> ', (f'{bench}/http-prompt/bin/http-prompt', 'http://127.0.0.1:9')),
-            'litecli': ('db>', (f'{bench}/litecli/bin/litecli', f'{folder}/data.db')), 'IPython': (r'In ', (f'{bench}/ipython/bin/ipython', '--no-banner'))}
+            'apiphant dev': ('myproduct>', ours),
+            'http-prompt': ('> ', (f'{bench}/http-prompt/bin/http-prompt', 'http://127.0.0.1:9')),
+            'litecli': ('db>', (f'{bench}/litecli/bin/litecli', f'{folder}/data.db')),
+            'IPython': (r'In ', (f'{bench}/ipython/bin/ipython', '--no-banner'))}
         for prompt, words in programs.values():  # the first start writes .pyc files and settings
             start(prompt, words, home)
         for name, (prompt, words) in programs.items():
@@ -171,12 +177,14 @@ def beside_others(count: int) -> None:
 
 
 def others() -> Path:
-    """Where the others are, each in an environment of its own: http-prompt wants a prompt_toolkit that is older than that of the rest."""
+    """Where the others are, each in an environment of its own: http-prompt wants an older prompt_toolkit."""
     for name in OTHERS:
         folder = BENCH / name
         if not (folder / 'ready').exists():
             venv.create(folder, with_pip=True)
-            subprocess.run([folder / 'bin/python', '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', name], check=True)
+            subprocess.run(
+                [folder / 'bin/python', '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', name],
+                check=True)
             (folder / 'ready').touch()
     return BENCH
 
@@ -196,7 +204,7 @@ def first_call(words: tuple[str, ...], home: dict[str, str]) -> float:
 
 
 def keys(typist: Typist, count: int, is_going_on: Callable[[], bool] = lambda: True) -> list[float]:
-    """Seconds of so many keys, or of those while something goes on. They have rests of different lengths, as of no rhythm."""
+    """Seconds of so many keys, or of those while something goes on. Between them are rests of different lengths."""
     times = []
     for number, key in zip(range(count), cycle(KEYS), strict=False):
         if number and number % len(KEYS) == 0:
@@ -239,7 +247,8 @@ def alone(folder: Path, count: int) -> None:
             report(f'key echo, {CLIENTS} clients load the server', keys(typist, count))
         typist.drain()
         report(f'key echo, bursts of {BURST} log lines', bursts(typist, port, count))
-        report('key echo, others get 10 MB replies', while_called(typist, port, 'work/read', '{"words": 800000}', count))
+        report(
+            'key echo, others get 10 MB replies', while_called(typist, port, 'work/read', '{"words": 800000}', count))
         ended = [spinning(typist, port, count if number == 0 else 0) for number in range(5)]
         report('key echo, a handler spins', ended[0][0])
         report('Ctrl-C to its file and line', [shown for _, shown, _ in ended])
@@ -258,7 +267,9 @@ def loaded(port: int) -> Iterator[None]:
             connection.request('POST', '/api/v0/echo/read', b'{}')
             connection.getresponse().read()
         connection.close()
-    wrk = subprocess.Popen(['wrk', f'-c{CLIENTS}', '-t1', '-d600', f'http://127.0.0.1:{port}/api/v0/echo/read'], stdout=subprocess.DEVNULL) if has_wrk() else None
+    wrk = subprocess.Popen(
+        ['wrk', f'-c{CLIENTS}', '-t1', '-d600', f'http://127.0.0.1:{port}/api/v0/echo/read'],
+        stdout=subprocess.DEVNULL) if has_wrk() else None
     threads = [] if wrk else [threading.Thread(target=call) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
@@ -290,7 +301,9 @@ def post(port: int, path: str, body: str, timeout: float = DEADLINE) -> int:
 
 def while_called(typist: Typist, port: int, path: str, body: str, count: int) -> list[float]:
     """Keys while another process calls again and again."""
-    program = f'import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom tests.bench.console import post\nwhile True:\n    post({port}, {path!r}, {body!r})'
+    program = '\n'.join((
+        f'import sys; sys.path.insert(0, {str(ROOT)!r})', 'from tests.bench.console import post',
+        'while True:', f'    post({port}, {path!r}, {body!r})'))
     with subprocess.Popen([sys.executable, '-c', program]) as caller:
         try:
             time.sleep(0.5)
@@ -349,7 +362,8 @@ def menu(typist: Typist, folder: Path, number: int) -> float:
 
 def many_targets(folder: Path, targets: int, count: int) -> list[float]:
     """Keys that make a call: its target, with a menu at each key, then JSON that is looked at."""
-    write_tree(folder, {f'shop/api/v0/part_{number % 40}/target_{number}.py': HANDLER % number for number in range(targets)})
+    write_tree(folder, {
+        f'shop/api/v0/part_{number % 40}/target_{number}.py': HANDLER % number for number in range(targets)})
     times: list[float] = []
     with console(folder) as (typist, _):
         while len(times) < count:

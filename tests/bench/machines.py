@@ -1,11 +1,12 @@
-"""Background tasks on two machines that share a redis, beside others; tests/bench/background.py prints it, or alone: .venv/bin/python tests/bench/machines.py
+"""Background tasks on two machines that share a redis, beside others: .venv/bin/python tests/bench/machines.py
 
-A machine is what one would start on each: ours has its scheduler within, Celery a worker and a beat of its own, huey a consumer. All products at
-once, each with a redis of its own, three times from the start: 30 s of a task each second (runs, and those that another run was less than
-half a second before) and of one that takes 2.5 s (runs that began while another was going on); then the longest pause in the first one's runs
-when the scheduler of the first machine, which is the active one where only one is, is killed; that whole machine; and redis for 8 s.
-Celery's beat is not started again here, as a supervisor would do. A pause of 14 s, or 22 with redis away, did not end
-while it was looked at. huey knows only minutes: its runs of two are below.
+A machine is what one would start on each: ours has its scheduler within, Celery a worker and a beat of its own, huey a
+consumer. All products at once, each with a redis of its own, three times from the start: 30 s of a task each second
+(runs, and those that another run was less than half a second before) and of one that takes 2.5 s (runs that began while
+another was going on); then the longest pause in the first one's runs when the scheduler of the first machine, which is
+the active one where only one is, is killed; that whole machine; and redis for 8 s. Celery's beat is not started again
+here, as a supervisor would do. A pause of 14 s, or 22 with redis away, did not end while it was looked at. huey knows
+only minutes: its runs of two are below.
 """
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.bench.serve import family, others
+from tests.bench.servers import family, others
 from tests.kit.redis import Redis
 from tests.kit.running import clean_environment, wait_for, write_tree
 
@@ -45,22 +46,35 @@ from celery import Celery
 from tell import quick, slow
 app = Celery(broker=os.environ['BROKER'])
 for task in quick, slow: app.task(name=task.__name__)(task)
-app.conf.update(task_ignore_result=True, beat_schedule={name: {'task': name, 'schedule': 1.0} for name in ('quick', 'slow')})
+schedule = {name: {'task': name, 'schedule': 1.0} for name in ('quick', 'slow')}
+app.conf.update(task_ignore_result=True, beat_schedule=schedule)
 '''
-HUEY = 'import os\nfrom huey import RedisHuey, crontab\nfrom tell import quick\nhuey = RedisHuey(url=os.environ["BROKER"])\nhuey.periodic_task(crontab())(quick)\n'
+HUEY = '''
+import os
+from huey import RedisHuey, crontab
+from tell import quick
+huey = RedisHuey(url=os.environ['BROKER'])
+huey.periodic_task(crontab())(quick)
+'''
 
 
 class Product(NamedTuple):
-    """Its program, and the commands of each machine, with PYTHON for that of the others and NUMBER for the machine's; the last has the scheduler."""
+    """Its program, and the commands of each machine, with PYTHON for that of the others and NUMBER for the machine's.
+
+    The last has the scheduler.
+    """
     name: str
     files: dict[str, str]
     commands: tuple[tuple[str, ...], ...]
 
 
 RUNNERS = (
-    Product('apiphant-background', {'shop/api/background.py': OURS}, ((str(Path(sys.executable).with_name('apiphant-background')), 'shop', '--state', 'NUMBER'),)),
+    Product(
+        'apiphant-background', {'shop/api/background.py': OURS},
+        ((str(Path(sys.executable).with_name('apiphant-background')), 'shop', '--state', 'NUMBER'),)),
     Product('Celery, two plain beats', {'app.py': CELERY}, (
-        ('PYTHON', '-m', 'celery', '-A', 'app', 'worker', '-P', 'gevent', '-n', 'NUMBER'), ('PYTHON', '-m', 'celery', '-A', 'app', 'beat', '-s', 'NUMBER'))),
+        ('PYTHON', '-m', 'celery', '-A', 'app', 'worker', '-P', 'gevent', '-n', 'NUMBER'),
+        ('PYTHON', '-m', 'celery', '-A', 'app', 'beat', '-s', 'NUMBER'))),
 )
 CONSUMERS = Product('huey, two consumers', {'app.py': HUEY}, (('PYTHON', '-m', 'huey.bin.huey_consumer', 'app.huey'),))
 
@@ -92,8 +106,11 @@ def machines(product: Product, python: str) -> Iterator[Pair]:
         log = stack.enter_context((folder / 'log').open('wb'))
 
         def start(number: int) -> list[int]:
-            commands = [[{'PYTHON': python, 'NUMBER': f'machine{number}'}.get(word, word) for word in words] for words in product.commands]
-            processes = [subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log) for words in commands]
+            commands = [
+                [{'PYTHON': python, 'NUMBER': f'machine{number}'}.get(word, word) for word in words]
+                for words in product.commands]
+            processes = [
+                subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log) for words in commands]
             stack.callback(lambda: [process.wait() for process in processes])
             stack.callback(lambda: [process.kill() for process in processes])
             return [process.pid for process in processes]
@@ -156,9 +173,11 @@ def measure_minutes(python: str) -> int:
 
 def main() -> None:
     python = others()
-    subprocess.run([python, '-m', 'pip', 'install', '-qq', '--disable-pip-version-check', 'huey', 'celery[redis]'], check=True)
+    subprocess.run(
+        [python, '-m', 'pip', 'install', '-qq', '--disable-pip-version-check', 'huey', 'celery[redis]'], check=True)
     with ThreadPoolExecutor() as pool:
-        minutes, found = pool.submit(measure_minutes, python), list(pool.map(lambda product: measure(product, python), RUNNERS))
+        minutes, found = pool.submit(measure_minutes, python), list(
+            pool.map(lambda product: measure(product, python), RUNNERS))
     print(' ' * 25 + '-- two machines, 30 s ---  -- longest pause, s, after the end of --')
     print(' ' * 25 + '  runs  doubled  overlaps  a scheduler  a machine  redis for 8 s')
     for product, values in zip(RUNNERS, found, strict=True):

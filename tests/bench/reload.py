@@ -2,9 +2,9 @@
 
     .venv/bin/python tests/bench/reload.py [EDITS]          of each kind, by default 20
 
-The edited module is one that the handler imports. Prints median, p90 and maximum of the time to the new answer, requests that
-failed, the longest that one took, and edits whose answer never came (three, and the kind is given up). Then ours alone: every
-kind of save, importers, and 500 edits under 50 clients. Installs the others into .venv-bench.
+The edited module is one that the handler imports. Prints median, p90 and maximum of the time to the new answer,
+requests that failed, the longest that one took, and edits whose answer never came (three, and the kind is given up).
+Then ours alone: every kind of save, importers, and 500 edits under 50 clients. Installs the others into .venv-bench.
 """
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.bench.serve import Candidate, others, resident, running
+from tests.bench.servers import Candidate, others, resident, running
 from tests.kit.running import Server, wait_for, write_tree
 from tests.kit.saves import SAVES
 from tests.kit.shop import Poller
@@ -43,7 +43,7 @@ def read():
     return {'value': edited.value()}
 '''
 SERVES = "if __name__ == '__main__':\n    app.run(port=int(sys.argv[1]), threaded=True%s)\n"
-STAT = ", debug=True, reloader_type='stat'"  # by itself it takes watchdog where there is one, whose version 7 tells it nothing
+STAT = ", debug=True, reloader_type='stat'"  # else it takes watchdog, where there is one: version 7 tells it nothing
 FASTAPI = '''
 import edited
 from fastapi import FastAPI
@@ -75,17 +75,25 @@ class Reloading:
 
 
 def ours(importers: int = 0) -> Reloading:
-    candidate = Candidate('apiphant dev', ('-m', 'apiphant.cli', 'dev', '.', '127.0.0.1:PORT', '--no-console'), is_ours=True)
-    return Reloading(candidate, {'api/v0/echo.py': OURS, **{f'api/v0/importer_{number}.py': OURS for number in range(importers)}})
+    candidate = Candidate(
+        'apiphant dev', ('-m', 'apiphant.cli', 'dev', '.', '127.0.0.1:PORT', '--no-console'), is_ours=True)
+    return Reloading(candidate, {
+        'api/v0/echo.py': OURS, **{f'api/v0/importer_{number}.py': OURS for number in range(importers)}})
 
 
 OTHERS = (
     Reloading(Candidate('jurigged + Flask', ('-m', 'jurigged', 'app.py', 'PORT')), {'app.py': FLASK + SERVES % ''}),
-    Reloading(Candidate('uvicorn --reload + FastAPI', ('-m', 'uvicorn', '--reload', '--port', 'PORT', 'app:app')), {'app.py': FASTAPI}),
+    Reloading(
+        Candidate('uvicorn --reload + FastAPI', ('-m', 'uvicorn', '--reload', '--port', 'PORT', 'app:app')),
+        {'app.py': FASTAPI}),
     Reloading(Candidate('flask, debug', ('app.py', 'PORT')), {'app.py': FLASK + SERVES % STAT}),
-    Reloading(Candidate('gunicorn --reload', ('-m', 'gunicorn', '--reload', '-b', '127.0.0.1:PORT', 'app:app')), {'app.py': FLASK}),
+    Reloading(
+        Candidate('gunicorn --reload', ('-m', 'gunicorn', '--reload', '-b', '127.0.0.1:PORT', 'app:app')),
+        {'app.py': FLASK}),
     Reloading(Candidate('django runserver', ('app.py', 'runserver', 'PORT')), {'app.py': DJANGO}),
-    Reloading(Candidate('hupper + Flask', ('-c', 'from hupper.cli import main; main()', '-m', 'app', 'PORT')), {'app.py': FLASK + SERVES % ''}),
+    Reloading(
+        Candidate('hupper + Flask', ('-c', 'from hupper.cli import main; main()', '-m', 'app', 'PORT')),
+        {'app.py': FLASK + SERVES % ''}),
 )
 ROWS: tuple[tuple[str, Reloading, tuple[str, ...]], ...] = (
     ('', ours(), tuple(SAVES)),
@@ -175,7 +183,9 @@ def edit(server: Running, path: Path, save: Callable[[Path, str], None], figures
 
 def report(name: str, figures: Figures) -> None:
     times = [second * 1000 for second in figures.times]
-    middle = (median(times), quantiles(times, n=10, method='inclusive')[-1], max(times)) if len(times) > 1 else (float('nan'),) * 3
+    middle = (float('nan'),) * 3
+    if len(times) > 1:
+        middle = (median(times), quantiles(times, n=10, method='inclusive')[-1], max(times))
     words = ''.join(f'{value:{width}.1f}' for value, width in zip(middle, (10, 9, 9), strict=True))
     print(f'{name:44}{words}{figures.failed:8}{figures.longest * 1000:12.1f}{figures.missed:8}', flush=True)
 
@@ -190,7 +200,8 @@ def under_load(server: Running, path: Path) -> None:
     report(f'apiphant dev, {UNDER_LOAD} edits under {CLIENTS} clients', figures)
     time.sleep(1)
     wait_for(lambda: server.post(ROUTE)[0] == 200)
-    print(f'{UNDER_LOAD} edits under {CLIENTS} clients, {sum(client.count for client in clients)} requests: before {before}; after {server.size}')
+    requests = sum(client.count for client in clients)
+    print(f'{UNDER_LOAD} edits under {CLIENTS} clients, {requests} requests: before {before}; after {server.size}')
 
 
 if __name__ == '__main__':

@@ -1,254 +1,179 @@
 """Production servers beside each other, answering the same JSON echo, in one run.
 
-    .venv/bin/python tests/bench/serve.py [SECONDS]         for each server and round, by default 4; three rounds
+    .venv/bin/python tests/bench/serve.py [SECONDS]         whole ones for each server, load and round, by default 2
 
-Prints requests per second, CPU time per request (user and system, of all processes of the server: steadier than the rate
-on a shared machine), p50 and p99, memory, and what an idle kept-alive connection costs; each beside ours. Installs the
-others into .venv-bench. Needs wrk: apt-get install wrk
+First each server is tried with each of its settings, and the one that takes the least CPU is kept. Then all take
+their turns under each load: heads that repeat and heads that never do, bodies of 1 KB and 100 KB, 16 requests at once.
+What is compared is CPU time per request, user and system, of all processes of the server: it is steadier than the rate
+on a machine that others use. Prints the table, and writes it to tests/bench/results/serve.txt, which README shows.
+Installs the others into .venv-bench. Needs: apt-get install wrk; and libev-dev for bjoern
 """
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import signal
+import platform
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import venv
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import isnan, nan
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).parents[2]
-OTHERS = ('gevent', 'gunicorn', 'packaging', 'flask', 'falcon', 'uvicorn[standard]', 'fastapi', 'granian', 'msgspec', 'jurigged', 'hupper', 'django')
-BODY = '{"hello":"world"}'
-REQUEST = f'POST /api/v0/echo/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}'.encode()
-CONNECTIONS = 32
-IDLE = 2000
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.bench.load import LOADS, Answered, Load, need_wrk, wrk
+from tests.bench.rivals import APPS, RIVALS, Rival
+from tests.bench.servers import REQUEST, ROOT, Candidate, cpu, missing, others, resident, running
+
+RESULTS = ROOT / 'tests/bench/results/serve.txt'
+WARM, TRIAL = 1, 2  # seconds, whole ones for wrk
+IDLE, LONGEST = 2000, 20  # connections, and seconds until there are enough
 ROUNDS = 3
-
-APPS = {
-    'bare_gevent.py': '''
-import sys
-from gevent import monkey; monkey.patch_all()
-import socket
-from gevent.server import StreamServer
-ANSWER = (b'HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: 38\\r\\n'
-          b'Date: Sun, 22 Nov 2026 16:05:54 GMT\\r\\n\\r\\n{"hello":"world","server":"myproduct"}')
-def handle(client, address):
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        while client.recv(65536):
-            client.sendall(ANSWER)
-    except OSError:
-        pass
-StreamServer(('127.0.0.1', int(sys.argv[1])), handle, backlog=1000).serve_forever()
-''',
-    'pywsgi.py': '''
-import sys
-from gevent import monkey; monkey.patch_all()
-from gevent.pywsgi import WSGIServer
-from plain import app
-WSGIServer(('127.0.0.1', int(sys.argv[1])), app, log=None).serve_forever()
-''',
-    'plain.py': '''
-import json
-def app(environ, start_response):
-    request = json.loads(environ['wsgi.input'].read(int(environ['CONTENT_LENGTH'])))
-    request['server'] = 'myproduct'
-    body = json.dumps(request).encode()
-    start_response('200 OK', [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))])
-    return [body]
-''',
-    'flask_app.py': '''
-from flask import Flask, request
-app = Flask(__name__)
-@app.post('/api/v0/echo/read')
-def read():
-    return {**request.get_json(), 'server': 'myproduct'}
-''',
-    'falcon_app.py': '''
-import falcon
-class Echo:
-    def on_post(self, request, response):
-        response.media = {**request.get_media(), 'server': 'myproduct'}
-app = falcon.App()
-app.add_route('/api/v0/echo/read', Echo())
-''',
-    'fastapi_app.py': '''
-from typing import Any
-from fastapi import FastAPI
-app = FastAPI()
-@app.post('/api/v0/echo/read')
-async def read(request: dict[str, Any]):
-    return {**request, 'server': 'myproduct'}
-''',
-}
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A server: what it is called, and its command with PORT in place of the port. `python` is whose it is."""
-    name: str
-    words: tuple[str, ...]
-    is_ours: bool = False
-
-
-CANDIDATES = (
-    Candidate('apiphant', ('-m', 'apiphant.cli', str(ROOT / 'tests/myproduct'), '127.0.0.1:PORT'), is_ours=True),
-    Candidate('apiphant, 2 workers', ('-m', 'apiphant.cli', str(ROOT / 'tests/myproduct'), '127.0.0.1:PORT', '--workers', '2'), is_ours=True),
-    Candidate('bare gevent loop', ('bare_gevent.py', 'PORT')),
-    Candidate('granian, bare WSGI', ('-m', 'granian', '--interface', 'wsgi', '--port', 'PORT', '--log-level', 'error', 'plain:app')),
-    Candidate('granian + Falcon', ('-m', 'granian', '--interface', 'wsgi', '--port', 'PORT', '--log-level', 'error', 'falcon_app:app')),
-    Candidate('uvicorn + FastAPI', ('-m', 'uvicorn', '--port', 'PORT', '--log-level', 'error', '--no-access-log', 'fastapi_app:app')),
-    Candidate('gevent.pywsgi', ('pywsgi.py', 'PORT')),
-    Candidate('gunicorn gevent + Falcon', ('-m', 'gunicorn', '-k', 'gevent', '-b', '127.0.0.1:PORT', '--log-level', 'error', 'falcon_app:app')),
-    Candidate('gunicorn gevent + Flask', ('-m', 'gunicorn', '-k', 'gevent', '-b', '127.0.0.1:PORT', '--log-level', 'error', 'flask_app:app')),
-)
+BARE, COMPARED = 'bare gevent loop', ('repeated', 'unique')  # it does nothing with a body
+PACKAGES = ('gevent', 'granian', 'uvicorn', 'gunicorn', 'bjoern', 'falcon', 'flask', 'fastapi')
 
 
 @dataclass
-class Figures:
-    """Of one round: requests a second, CPU microseconds a request, p50 and p99 in ms, MB resident, KB an idle connection."""
-    rate: float
-    cpu: float
-    p50: float
-    p99: float
-    memory: float
-    idle: float
+class Found:
+    """Of a server: CPU us a request by load; under the first load what clients see; MB, and KB an idle connection."""
+    candidate: Candidate
+    cpu: dict[str, list[float]] = field(default_factory=dict)
+    answered: list[Answered] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    idle: list[float] = field(default_factory=list)
 
 
-def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 4.0
-    if not shutil.which('wrk'):
-        sys.exit('wrk is needed: apt-get install wrk')
-    python = others()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file, text in APPS.items():
-            (folder / file).write_text(text)
-        (folder / 'post.lua').write_text(f"wrk.method = 'POST'\nwrk.body = '{BODY}'\nwrk.headers['Content-Type'] = 'application/json'\n")
-        rounds: dict[str, list[Figures]] = {candidate.name: [] for candidate in CANDIDATES}
-        for number in range(ROUNDS):
-            for candidate in CANDIDATES:
-                print(f'round {number + 1}: {candidate.name}', file=sys.stderr)
-                rounds[candidate.name].append(measure(candidate, python, folder, seconds))
-    report(rounds)
+class Bench:
+    """Servers and what was found of them, by name."""
 
+    def __init__(self, python: str, folder: Path, seconds: int) -> None:
+        self._python = python
+        self._folder = folder
+        self._seconds = seconds
+        self.found: dict[str, Found] = {}
 
-def others() -> str:
-    """The Python that has the other servers."""
-    folder, wanted = ROOT / '.venv-bench', ' '.join(OTHERS)
-    if not (folder / 'ready').exists() or (folder / 'ready').read_text() != wanted:
-        venv.create(folder, with_pip=True)
-        subprocess.run([folder / 'bin/python', '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', *OTHERS], check=True)
-        (folder / 'ready').write_text(wanted)
-    return str(folder / 'bin/python')
+    def choose(self, rival: Rival) -> None:
+        """Keep the setting that takes the least."""
+        candidates = rival.candidates
+        by_cpu = {0.0: candidates[0]}
+        if len(candidates) > 1:
+            by_cpu = {self._trial(candidate): candidate for candidate in candidates}
+        self.found[rival.name] = Found(by_cpu[min(by_cpu)])
+        tell(rival.name, *(f'{candidate.name}: {used:.1f}' for used, candidate in by_cpu.items()), sep='\n    ')
 
+    def _trial(self, candidate: Candidate) -> float:
+        try:
+            with running(candidate, self._python, self._folder) as (port, pids):
+                self._under(LOADS[0], port, pids, WARM)
+                return self._under(LOADS[0], port, pids, TRIAL)[0]
+        except (TimeoutError, RuntimeError, subprocess.CalledProcessError) as error:
+            tell(candidate.name, type(error).__name__)
+            return float('inf')
 
-def measure(candidate: Candidate, python: str, folder: Path, seconds: float) -> Figures:
-    with running(candidate, python, folder) as (port, pids):
-        wrk(folder, port, 1)
+    def measure(self, name: str) -> None:
+        """One round."""
+        found = self.found[name]
+        with running(found.candidate, self._python, self._folder) as (port, pids):
+            self._under(LOADS[0], port, pids, WARM)
+            for load in LOADS:
+                try:
+                    used, answered = self._under(load, port, pids, self._seconds)
+                except (RuntimeError, subprocess.CalledProcessError):  # it does not answer all of them
+                    used = nan
+                found.cpu.setdefault(load.name, []).append(used)
+                found.answered += [answered] if load is LOADS[0] else []
+        with running(found.candidate, self._python, self._folder) as (port, pids):
+            found.memory.append(resident(pids) / 1024)
+            found.idle.append(idle(port, pids))
+
+    def _under(self, load: Load, port: int, pids: list[int], seconds: int) -> tuple[float, Answered]:
         before = cpu(pids)
-        rate, count, p50, p99 = wrk(folder, port, seconds)
-        used = cpu(pids) - before
-        memory = resident(pids)
-        return Figures(rate, used / count * 1e6, p50, p99, memory / 1024, idle(port, pids))
-
-
-@contextmanager
-def running(candidate: Candidate, python: str, folder: Path) -> Iterator[tuple[int, list[int]]]:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    words = [word.replace('PORT', str(port)) for word in candidate.words]
-    process = subprocess.Popen([sys.executable if candidate.is_ours else python, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        wait_until_answered(port)
-        yield port, family(process.pid)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        with suppress(ProcessLookupError):  # what a reloader has started
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def wait_until_answered(port: int) -> None:
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        try:
-            with socket.create_connection(('127.0.0.1', port), 1) as connection:
-                connection.sendall(REQUEST)
-                if connection.recv(4096).startswith(b'HTTP/1.1 200'):
-                    time.sleep(0.5)
-                    return
-        except OSError:
-            time.sleep(0.05)
-    raise TimeoutError(port)
-
-
-def family(pid: int) -> list[int]:
-    """A process and all below it."""
-    children = Path(f'/proc/{pid}/task/{pid}/children').read_text().split()
-    return [pid, *(number for child in children for number in family(int(child)))]
-
-
-def cpu(pids: list[int]) -> float:
-    """Seconds, user and system."""
-    fields = [Path(f'/proc/{pid}/stat').read_text().rpartition(') ')[2].split() for pid in pids]
-    return sum(int(field[11]) + int(field[12]) for field in fields) / os.sysconf('SC_CLK_TCK')
-
-
-def resident(pids: list[int]) -> float:
-    """KB."""
-    return sum(int(re.search(r'VmRSS:\s+(\d+)', Path(f'/proc/{pid}/status').read_text())[1]) for pid in pids)  # type: ignore[index]
-
-
-def wrk(folder: Path, port: int, seconds: float) -> tuple[float, int, float, float]:
-    """Requests a second, requests, p50 and p99 in ms."""
-    command = ['wrk', '-t1', f'-c{CONNECTIONS}', f'-d{seconds:g}s', '--latency', '-s', str(folder / 'post.lua'), f'http://127.0.0.1:{port}/api/v0/echo/read']
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if 'Non-2xx' in text or 'Socket errors' in text:
-        raise RuntimeError(text)
-    found = [re.search(pattern, text) for pattern in (r'Requests/sec:\s+([\d.]+)', r'(\d+) requests in', r'50%\s+([\d.]+)(us|ms|s)', r'99%\s+([\d.]+)(us|ms|s)')]
-    rate, count, p50, p99 = (match for match in found if match)
-    return float(rate[1]), int(count[1]), *(float(match[1]) * {'us': 0.001, 'ms': 1, 's': 1000}[match[2]] for match in (p50, p99))  # type: ignore[return-value]
+        answered = wrk(self._folder, port, load, seconds)
+        return (cpu(pids) - before) / max(1, answered.count) * 1e6, answered
 
 
 def idle(port: int, pids: list[int]) -> float:
     """KB resident for each connection that has had an answer and is kept."""
     before = resident(pids)
-    connections = []
+    connections: list[socket.socket] = []
+    end = time.monotonic() + LONGEST
     try:
-        for _ in range(IDLE):
-            connection = socket.create_connection(('127.0.0.1', port), 2)
+        while len(connections) < IDLE and time.monotonic() < end:
+            connection = socket.create_connection(('127.0.0.1', port), 5)
+            connections.append(connection)
             connection.sendall(REQUEST)
             connection.recv(4096)
-            connections.append(connection)
-        return (resident(pids) - before) / IDLE
-    except OSError:  # granian takes no more connections than its backlog says
-        return (resident(pids) - before) / max(1, len(connections))
-    finally:
-        for connection in connections:
-            connection.close()
+    except OSError:  # it takes no more connections than its backlog says, or answers one at a time
+        pass
+    grown = resident(pids) - before
+    for connection in connections:
+        connection.close()
+    return grown / max(1, len(connections))
 
 
-def report(rounds: dict[str, list[Figures]]) -> None:
-    """The median of the rounds, and CPU beside ours."""
-    middle = {name: Figures(*(median(getattr(figures, key) for figures in several) for key in Figures.__dataclass_fields__)) for name, several in rounds.items()}
-    ours = middle['apiphant'].cpu
-    print(f'{"":26}{"req/s":>9}{"CPU us/req":>12}{"x ours":>8}{"p50 ms":>8}{"p99 ms":>8}{"MB":>7}{"KB/idle":>9}')
-    for name, figures in middle.items():
-        print(f'{name:26}{figures.rate:9.0f}{figures.cpu:12.1f}{figures.cpu / ours:8.2f}{figures.p50:8.2f}{figures.p99:8.2f}{figures.memory:7.0f}{figures.idle:9.1f}')
+def tell(*words: object, sep: str = ' ') -> None:
+    print(*words, sep=sep, file=sys.stderr, flush=True)
+
+
+# The table
+
+
+def report(bench: Bench) -> str:
+    middle = {name: {load: median(values) for load, values in found.cpu.items()} for name, found in bench.found.items()}
+    names = sorted(middle, key=lambda name: middle[name]['repeated'])
+    lines = [heading(), *(row(name, bench.found[name], middle[name], middle[BARE]) for name in names)]
+    chosen = {name: found.candidate.name for name, found in bench.found.items()}
+    settings = [f'{name}: {setting}' for name, setting in chosen.items() if setting.startswith('-')]
+    return '\n'.join([*lines, '', 'Settings, the best of those that were tried:', *settings, '', *notes()]) + '\n'
+
+
+def heading() -> str:
+    loads = ''.join(f'{load.name:>{13 if load.name in COMPARED else 11}}' for load in LOADS)
+    return f'{"":22}{loads}{"req/s":>7}{"p99":>7}{"MB":>5}{"KB/idle":>8}'
+
+
+def row(name: str, found: Found, ours: dict[str, float], bare: dict[str, float]) -> str:
+    loads = ''.join(cell(load.name, ours[load.name], bare[load.name]) for load in LOADS)
+    rate, p99 = (median(getattr(answered, key) for answered in found.answered) for key in ('rate', 'p99'))
+    return f'{name:22}{loads}{rate:7.0f}{p99:7.1f}{median(found.memory):5.0f}{median(found.idle):8.1f}'
+
+
+def cell(load: str, used: float, bare: float) -> str:
+    text = 'fails' if isnan(used) else f'{used:.1f}'
+    return f'{text:>7}{used / bare:5.2f}x' if load in COMPARED else f'{text:>11}'
+
+
+def notes() -> list[str]:
+    """What the figures are of."""
+    python = ROOT / '.venv-bench/bin/python'
+    command = [python, '-m', 'pip', 'list', '--format', 'freeze']
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    versions = dict(line.split('==') for line in listed.lower().splitlines() if '==' in line)
+    named = ', '.join(f'{name} {versions[name]}' for name in PACKAGES if name in versions)
+    absent = [f'Not measured, since pip cannot install it here: {name}' for name in missing()]
+    return [f'Python {platform.python_version()}, {named}', *absent]
+
+
+def main() -> None:
+    need_wrk()
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+    python = others()
+    rivals = [rival for rival in RIVALS if rival.needs not in missing()]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, text in APPS.items():
+            (folder / file).write_text(text)
+        bench = Bench(python, folder, seconds)
+        for rival in rivals:
+            bench.choose(rival)
+        for number in range(ROUNDS):
+            for rival in rivals:
+                tell(f'round {number + 1}: {rival.name}')
+                bench.measure(rival.name)
+    text = report(bench)
+    print(text)
+    RESULTS.write_text(text)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Random mutations of good requests, through the parser and the core in one process: no error of ours, and one answer each."""
+"""Random mutations of good requests, through the parser and the core: no error of ours, and one answer each."""
 import json
 import logging
 import math
@@ -27,9 +27,12 @@ GOOD = [
     b'OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n',
     b'HEAD /api/v0/echo/read HTTP/1.0\r\nConnection: keep-alive\r\n\r\n',
 ]
-WORDS = [b'\r\n', b'\n', b'\r', b' ', b'\t', b':', b',', b';', b'\x00', b'\xff', b'0', b'f' * 20, b'-1', b'HTTP/2.0', b'HTTP/1.0', b'*', b'%00', b'/' * 9000, b'A: b\r\n' * 101,
-         b'Host: y\r\n', b'Content-Length: 2\r\n', b'Content-Length: 99999999\r\n', b'Transfer-Encoding: chunked\r\n', b'Expect: x\r\n', b'{', b'[' * 2000, b'NaN', b'\\ud800', *GOOD]
-PROFILE = settings(derandomize=True, database=None, deadline=None, max_examples=1000, suppress_health_check=list(HealthCheck))
+WORDS = [b'\r\n', b'\n', b'\r', b' ', b'\t', b':', b',', b';', b'\x00', b'\xff', b'0', b'f' * 20, b'-1', b'HTTP/2.0',
+         b'HTTP/1.0', b'*', b'%00', b'/' * 9000, b'A: b\r\n' * 101,
+         b'Host: y\r\n', b'Content-Length: 2\r\n', b'Content-Length: 99999999\r\n', b'Transfer-Encoding: chunked\r\n',
+         b'Expect: x\r\n', b'{', b'[' * 2000, b'NaN', b'\\ud800', *GOOD]
+PROFILE = settings(
+    derandomize=True, database=None, deadline=None, max_examples=1000, suppress_health_check=list(HealthCheck))
 EXPECTED = {200, 400, 404, 413, 414, 417, 431, 501, 505}
 
 
@@ -51,8 +54,12 @@ class Owner:
         assert not self.ends or self.ends[-1].keep_alive, 'a request after the last'
         assert bool(message.refusal) is not message.is_complete
         self.ends.append(message)
-        status = message.refusal.status if message.refusal else reply(message.action, message.method, message.path, b''.join(message.body))[0]
-        self.answers.append((status, message.method, message.target, b''.join(message.body) if not message.refusal else None))
+        if message.refusal:
+            status, body = message.refusal.status, None
+        else:
+            body = b''.join(message.body)
+            status, _ = reply(message.action, message.method, message.path, body)
+        self.answers.append((status, message.method, message.target, body))
 
 
 def answers(pieces):
@@ -127,11 +134,15 @@ def is_sayable(value):
 
 
 @settings(PROFILE, max_examples=400)
-@given(st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=5))
+@given(
+    st.recursive(
+        SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=5))
 def test_any_json(value):
     """What json.dumps says comes back as it was; NaN, infinities and halves of pairs are refused."""
     body = json.dumps({'a': value}).encode()
     found = answers([LINE + b'Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n' % (len(body), body)])
     assert [status for status, *_ in found] == [200 if is_sayable(value) else 400]
     if is_sayable(value):
-        assert json.loads(reply(ROUTES['/api/v0/echo/read'], 'POST', '/api/v0/echo/read', body)[1]) == {'a': json.loads(body)['a']}
+        assert json.loads(reply(ROUTES['/api/v0/echo/read'], 'POST', '/api/v0/echo/read', body)[1]) == {
+            'a': json.loads(body)['a']}

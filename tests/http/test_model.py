@@ -1,4 +1,4 @@
-"""Connections that interleave pieces of any requests, well-formed or not, and leave in any phase: nothing of one reaches another.
+"""Connections that interleave pieces of any requests, and leave in any phase: nothing of one reaches another.
 
 The server is a real one of one worker, plain and TLS. Each request has a token of its own, in a header and in its body
 where it has one. What comes back on a connection has that connection's tokens only, in their order; a canary is
@@ -99,7 +99,8 @@ def read(environ):
     gc.collect()
     things = gc.get_objects()
     names = Counter(f'{type(thing).__module__}.{type(thing).__name__}' for thing in things)
-    ours = {name: number for name, number in names.items() if name.startswith(('apiphant.', 'greenlet.', 'gevent.', 'httptools'))}
+    prefixes = ('apiphant.', 'greenlet.', 'gevent.', 'httptools')
+    ours = {name: number for name, number in names.items() if name.startswith(prefixes)}
     return {**ours, 'descriptors': len(os.listdir('/proc/self/fd')), 'objects': len(things)}
 '''
 FILES = {'echo': ECHO, 'raw': RAW, 'count': COUNT}
@@ -116,20 +117,29 @@ PATHS = ('echo/read', 'echo/create', 'echo/update', 'raw/read', 'raw/create', 'r
 SIMPLE = ('echo/read', 'echo/create', 'raw/read', 'raw/update')
 METHODS = ('POST', 'GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE', 'CONNECT', 'PROPFIND')
 KEEPING = ('', 'Expect: 100-continue', 'Connection: keep-alive', 'Cookie: a=b', 'X-Long: ' + 'x' * 5000)
-CLOSING = ('Connection: close', 'Connection: upgrade\r\nUpgrade: h2c', 'Upgrade: websocket\r\nConnection: keep-alive, Upgrade', 'Upgrade: a')
-TRAILERS = ('', 'X: y', 'Connection: close', 'connection: x, close', 'Proxy-Connection: close', 'Content-Length: 5', 'Transfer-Encoding: chunked',
+CLOSING = (
+    'Connection: close', 'Connection: upgrade\r\nUpgrade: h2c', 'Upgrade: websocket\r\nConnection: keep-alive, Upgrade',
+    'Upgrade: a')
+TRAILERS = ('', 'X: y', 'Connection: close', 'connection: x, close', 'Proxy-Connection: close', 'Content-Length: 5',
+            'Transfer-Encoding: chunked',
             'Host: y', 'X-Token: z', 'Connection: upgrade\r\nUpgrade: x', 'Expect: 100-continue', 'A: ' + 'a' * 5000)
 HARMLESS = ('', 'X: y', 'Host: y', 'X-Token: z', 'A: ' + 'a' * 5000)
 FRAMING = ('Content-Length: 5', 'Transfer-Encoding: chunked')  # trailers that may be refused
 LINE = 'POST /api/v0/echo/read HTTP/1.1\r\n'
 BROKEN = (
-    LINE + '\r\n', LINE + 'Host: x\r\nHost: y\r\n\r\n', LINE + 'Host : x\r\n\r\n', LINE + 'Host: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}',
-    LINE + 'Host: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}', LINE + 'Host: x\r\nTransfer-Encoding: gzip\r\n\r\n',
-    LINE + 'Host: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n', LINE + 'Host: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}zz\r\n',
+    LINE + '\r\n', LINE + 'Host: x\r\nHost: y\r\n\r\n', LINE + 'Host : x\r\n\r\n',
+    LINE + 'Host: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}',
+    LINE + 'Host: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}',
+    LINE + 'Host: x\r\nTransfer-Encoding: gzip\r\n\r\n',
+    LINE + 'Host: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
+    LINE + 'Host: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}zz\r\n',
     LINE + 'Host: x\r\nContent-Length: 99999999\r\n\r\n', LINE + 'Host: x\r\nExpect: x\r\nContent-Length: 2\r\n\r\n{}',
-    LINE + 'Host: x\r\nContent-Length: -1\r\n\r\n', LINE.replace('1.1', '2.0') + 'Host: x\r\n\r\n', 'GET * HTTP/1.1\r\nHost: x\r\n\r\n',
-    'SSH-2.0-x\r\n\r\n', '\x16\x03\x01\x02\x00\x01\x00\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'POST /' + 'a' * 9000 + ' HTTP/1.1\r\n\r\n',
-    LINE + 'Host: x\r\n' + 'A: b\r\n' * 120 + '\r\n', LINE + 'Host: x\r\nA: \x00\r\n\r\n', LINE + 'Host: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA b\r\n\r\n')
+    LINE + 'Host: x\r\nContent-Length: -1\r\n\r\n', LINE.replace('1.1', '2.0') + 'Host: x\r\n\r\n',
+    'GET * HTTP/1.1\r\nHost: x\r\n\r\n',
+    'SSH-2.0-x\r\n\r\n', '\x16\x03\x01\x02\x00\x01\x00\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
+    'POST /' + 'a' * 9000 + ' HTTP/1.1\r\n\r\n',
+    LINE + 'Host: x\r\n' + 'A: b\r\n' * 120 + '\r\n', LINE + 'Host: x\r\nA: \x00\r\n\r\n',
+    LINE + 'Host: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA b\r\n\r\n')
 
 
 class Ask(NamedTuple):
@@ -151,7 +161,8 @@ class Ask(NamedTuple):
         """Whether the connection has to be kept."""
         is_read = self.path in (*SIMPLE, 'echo/update')
         is_calm = self.more in KEEPING and (self.trailer is None or self.trailer in HARMLESS)
-        return is_read and is_calm and self.version == '1.1' and self.method != 'CONNECT' and (self.method == 'POST' or not self.is_plain)
+        return is_read and is_calm and self.version == '1.1' and self.method != 'CONNECT' and (
+            self.method == 'POST' or not self.is_plain)
 
     @property
     def statuses(self) -> tuple[int, ...]:
@@ -169,7 +180,9 @@ class Ask(NamedTuple):
 
     def data(self, token: bytes) -> bytes:
         body = self.content(token)
-        lines = [f'{self.method} /api/v0/{self.path} HTTP/{self.version}', 'Host: x', f'X-Token: {token.decode()}', *filter(None, [self.more])]
+        lines = [
+            f'{self.method} /api/v0/{self.path} HTTP/{self.version}', 'Host: x', f'X-Token: {token.decode()}',
+            *filter(None, [self.more])]
         if self.sends_body and self.trailer is not None:
             return '\r\n'.join([*lines, 'Transfer-Encoding: chunked', '', '']).encode() + self._chunks(body)
         lines += [f'Content-Length: {len(body)}'] if self.sends_body else []
@@ -187,7 +200,8 @@ class Ask(NamedTuple):
             assert answer.headers['X-Token'] == token.decode(), (self, answer)
         if status == 200 and self.method not in ('HEAD', 'CONNECT'):
             found = token if self.path in ('raw/create', 'raw/delete') else self.content(token)
-            assert answer.body == found or (self.is_plain and json.loads(answer.body) == json.loads(found or b'{}')), (self, answer)
+            assert answer.body == found or (
+                self.is_plain and json.loads(answer.body) == json.loads(found or b'{}')), (self, answer)
 
 
 class Break(NamedTuple):
@@ -211,15 +225,20 @@ def is_last(answer) -> bool:
 
 def asks(**fixed):
     given = {'path': st.sampled_from(PATHS), 'method': st.just('POST'), 'more': st.sampled_from(KEEPING + CLOSING),
-             'trailer': st.none() | st.sampled_from(TRAILERS), 'size': st.sampled_from((0, 0, 100, 5000, 70_000)), 'has_body': st.just(True),
+             'trailer': st.none() | st.sampled_from(TRAILERS), 'size': st.sampled_from((0, 0, 100, 5000, 70_000)),
+             'has_body': st.just(True),
              'version': st.just('1.1')}
     return st.builds(Ask, **{**given, **fixed})
+
+
+def is_wanted(request: Ask | Break) -> bool:
+    return not WITHOUT or not re.search(WITHOUT, repr(request))
 
 
 REQUESTS = st.one_of(
     asks(more=st.sampled_from(KEEPING)), asks(), asks(method=st.sampled_from(METHODS), has_body=st.booleans()),
     asks(trailer=st.none(), version=st.just('1.0'), more=st.sampled_from(('', 'Connection: keep-alive'))),
-    st.builds(Break, st.integers(0, len(BROKEN) - 1))).filter(lambda request: not WITHOUT or not re.search(WITHOUT, repr(request)))
+    st.builds(Break, st.integers(0, len(BROKEN) - 1))).filter(is_wanted)
 
 
 # What is done
@@ -227,7 +246,7 @@ REQUESTS = st.one_of(
 
 @dataclass(frozen=True)
 class Step:
-    """Put a request, if there is one, behind what a connection has to send; send some of that; and then what is said."""
+    """Put a request, if any, behind what a connection has to send; send some of that; and then what is said."""
     connection: int
     request: Ask | Break | None
     portion: int  # of 100
@@ -235,7 +254,8 @@ class Step:
 
 
 STEPS = st.lists(
-    st.builds(Step, st.integers(0, 5), st.none() | REQUESTS | REQUESTS, st.sampled_from((100, 100, 100, 0, 10, 50, 90, 99)),
+    st.builds(Step, st.integers(0, 5), st.none() | REQUESTS | REQUESTS,
+              st.sampled_from((100, 100, 100, 0, 10, 50, 90, 99)),
               st.sampled_from(('', '', 'read', 'read', 'fin', 'reset', 'half'))),
     min_size=1, max_size=25)
 
@@ -305,7 +325,8 @@ class Client(Wire):
         assert not (request.keeps and is_last(answer)) or self.is_half_closed, (request, answer)
         if is_last(answer):
             self.is_over = True
-            assert not isinstance(self.socket.fileno(), int) or self._ends(), f'more came after {request}: {self._buffer!r}'
+            has_ended = not isinstance(self.socket.fileno(), int) or self._ends()
+            assert has_ended, f'more came after {request}: {self._buffer!r}'
 
     def _ends(self) -> bool:
         """Nothing more comes; over TLS the end may come later."""
@@ -429,7 +450,8 @@ class World:
     def grown(self):
         now = self.counts()
         return {name: (self.start.get(name, 0), number) for name, number in now.items()
-                if number > self.start.get(name, 0) + (GROWTH if name == 'objects' else 0) and not any(part in name for part in REMEMBERED)}
+                if number > self.start.get(name, 0) + (GROWTH if name == 'objects' else 0) and not any(
+                    part in name for part in REMEMBERED)}
 
 
 def make(kind, product, folder):

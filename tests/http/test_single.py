@@ -46,6 +46,7 @@ from apiphant.server import raw_environ, raw_response
 NOTED = []
 LEFT = []
 GO = Event()
+FAIL = Event()
 
 def read(request):
     return {'noted': NOTED}
@@ -77,10 +78,23 @@ def silent(environ, start_response):
     finally:
         NOTED.append('left')
 
+def failing(environ, start_response):
+    start_response('200 OK', [])
+    yield b'part'
+    FAIL.wait()
+    raise ValueError('after the head')
+
+def fail(environ, start_response):
+    FAIL.set()
+    return none(environ, start_response)
+
 def leaving(environ, start_response):
     """Leaves greenlets that write and read when all this is over."""
     write = start_response('200 OK', [('Content-Length', '2')])
-    LEFT[:] = [gevent.spawn(lambda: (GO.wait(), write(b'evil'))), gevent.spawn(lambda: (GO.wait(), NOTED.append(environ['wsgi.input'].read())))]
+    stream = environ['wsgi.input']
+    LEFT[:] = [
+        gevent.spawn(lambda: (GO.wait(), write(b'evil'))),
+        gevent.spawn(lambda: (GO.wait(), NOTED.append(stream.read())))]
     return [b'ok']
 
 def going(environ, start_response):
@@ -94,7 +108,8 @@ def going(environ, start_response):
 
 @pytest.fixture(scope='module')
 def product(tmp_path_factory):
-    return write_tree(tmp_path_factory.mktemp('single'), {'shop/api/v0/echo.py': ECHO, 'shop/api/v0/raw.py': RAW}) / 'shop'
+    return write_tree(tmp_path_factory.mktemp('single'), {
+        'shop/api/v0/echo.py': ECHO, 'shop/api/v0/raw.py': RAW}) / 'shop'
 
 
 @pytest.fixture(scope='module')
@@ -131,7 +146,8 @@ def either(request):
 
 
 def post(body=b'{}', *headers, path='echo/read', method='POST'):
-    return '\r\n'.join([f'{method} /api/v0/{path} HTTP/1.1', 'Host: x', f'Content-Length: {len(body)}', *headers, '', '']).encode() + body
+    lines = [f'{method} /api/v0/{path} HTTP/1.1', 'Host: x', f'Content-Length: {len(body)}', *headers, '', '']
+    return '\r\n'.join(lines).encode() + body
 
 
 CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
@@ -169,6 +185,33 @@ def test_listened_to_until_it_has_all(server, path):
     assert path != 'echo/create' or len(answer.content['large']) == 3_000_000
 
 
+def test_listened_to_while_it_takes(either):
+    """A client that is slow, and says something, has its last answer nevertheless."""
+    with Wire(either) as wire:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        wire.send(post(b'{"size":600000}', 'Connection: close', path='echo/create'))
+        data = b''
+        while part := wire.socket.recv(16 * 1024):
+            data += part
+            time.sleep(0.1)
+            wire.send(b'x')
+    assert data.endswith(b'xxx"}')
+    assert len(data) > 600_000
+
+
+def test_failure_takes_no_earlier_answer(server):
+    """What a client has not read yet would be lost with a reset, which closing with something unread is."""
+    with Wire(server, post(b'{"n":1}') + post(path='raw/create?failing')) as wire, Wire(server) as other:
+        wait_for(lambda: b'part' in wire.socket.recv(4096, socket.MSG_PEEK), 'the begun answer')
+        wire.send(post())
+        other.send(post(path='raw/create?fail'))
+        other.answer()
+        logged = server.wait_for_line('POST /api/v0/raw/create ([0-9]+) 4 ')
+        assert wire.answer().content == {'n': 1}
+        assert wire.rest().endswith(b'\r\n4\r\npart\r\n')
+    assert logged[1] == '200'  # the client has not left
+
+
 def test_listened_to_not_for_ever(hasty):
     with Wire(hasty, post(b'{}', 'Connection: close')) as wire:
         wire.answer()
@@ -189,7 +232,9 @@ def test_integers():
 
 
 def noted(server, count):
-    wait_for(lambda: server.post('/api/v0/raw/read')[1]['noted'].count('left') >= count, 'the stream to be noticed', DEADLINE)
+    wait_for(
+        lambda: server.post('/api/v0/raw/read')[1]['noted'].count('left') >= count, 'the stream to be noticed',
+        DEADLINE)
 
 
 @pytest.mark.parametrize('how', ['reset', 'closed'])
@@ -204,7 +249,8 @@ def test_left_while_a_stream_is_silent(hasty, how):
         if how == 'reset':
             leaves.reset()
         else:
-            leaves.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 1)  # seconds until the kernel has forgotten it
+            forgotten_after = 1  # seconds
+            leaves.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, forgotten_after)
             leaves.socket.close()
         noted(hasty, before + 1)
         assert stays.is_silent(1.5)
@@ -212,8 +258,10 @@ def test_left_while_a_stream_is_silent(hasty, how):
 
 
 @pytest.mark.parametrize(('sent', 'line'), [
-    (post(b'{"a":1}', path='echo/left')[:-3], 'POST /api/v0/echo/left 499 0 '), (post(b'{"a":1}', path='raw/create?left&late')[:-3], None),
-    (post(b'{"size":40000000}', path='echo/create'), 'POST /api/v0/echo/create 499 '), (post(path='raw/create?silent'), 'POST /api/v0/raw/create 499 5 ')])
+    (post(b'{"a":1}', path='echo/left')[:-3], 'POST /api/v0/echo/left 499 0 '),
+    (post(b'{"a":1}', path='raw/create?left&late')[:-3], None),
+    (post(b'{"size":40000000}', path='echo/create'), 'POST /api/v0/echo/create 499 '),
+    (post(path='raw/create?silent'), 'POST /api/v0/raw/create 499 5 ')])
 def test_access_log_of_one_that_left(server, sent, line):
     since = len(server.lines)
     with Wire(server, sent) as wire:
@@ -281,7 +329,8 @@ def read_on(wrapped):
     return b''.join(parts)
 
 
-@pytest.mark.parametrize('sent', [post(b'{}', 'Connection: close'), b'GET * HTTP/1.1\r\n\r\n', b'POST /', b'', post(path='raw/create?none')[:-1]])
+@pytest.mark.parametrize('sent', [
+    post(b'{}', 'Connection: close'), b'GET * HTTP/1.1\r\n\r\n', b'POST /', b'', post(path='raw/create?none')[:-1]])
 def test_close_notify(hasty_tls, certificate, sent):
     """However a connection ends, idle for too long too."""
     with raw_tls(hasty_tls, certificate, sent) as wrapped:
@@ -290,7 +339,10 @@ def test_close_notify(hasty_tls, certificate, sent):
 
 
 def test_close_notify_of_an_idle_connection(product, tmp_path):
-    with https(product, tmp_path, '--keep-alive', '1') as server, raw_tls(server, tmp_path / 'both.pem', post()) as wrapped:
+    with (
+        https(product, tmp_path, '--keep-alive', '1') as server,
+        raw_tls(server, tmp_path / 'both.pem', post()) as wrapped,
+    ):
         assert read_on(wrapped).endswith(b'{}')
 
 
@@ -354,7 +406,7 @@ MANY = b'{"a":[' + b','.join([b'{}'] * 330_000) + b']}'
 
 
 def test_large_body_gives_way(server):
-    """330,000 objects in a MB: while they are made, others have their turn. CPU time, since other processes may be busy too."""
+    """330,000 objects in a MB: while they are made, others have their turn. It is CPU time that is measured."""
     with Wire(server, post(b'{"seconds":3}', path='echo/update')) as watching:
         for _ in range(3):
             with Wire(server, post(MANY, path='echo/delete')) as wire:

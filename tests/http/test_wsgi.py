@@ -26,8 +26,11 @@ from apiphant.server import raw_environ
 
 @raw_environ
 def create(environ):
-    stream = environ['wsgi.input']
-    return {'got': [part.decode() if isinstance(part, bytes) else [line.decode() for line in part] for part in eval(environ['QUERY_STRING'], {'stream': stream})]}
+    got = eval(environ['QUERY_STRING'], {'stream': environ['wsgi.input']})
+    return {'got': [decoded(part) for part in got]}
+
+def decoded(part):
+    return part.decode() if isinstance(part, bytes) else [line.decode() for line in part]
 
 @raw_environ
 def read(environ):
@@ -122,6 +125,11 @@ def fails_before(start_response):
 def fails_after(start_response):
     start_response('200 OK', [('Content-Type', 'text/plain')])
     return Body(b'part', ValueError('after the head'))
+
+def fails_whole(start_response):
+    start_response('200 OK', [('Content-Length', '4')])
+    yield b'part'
+    raise ValueError('after the head')
 
 def fails_first(start_response):
     start_response('200 OK', [('X-First', 'a')])
@@ -232,31 +240,49 @@ def test_validator_is_content(server, method):
 
 
 def test_environ(server):
-    sent = request('valid/read?a=%20b', b'', 'Content-Type: a/b', 'Cookie: a=1', 'Cookie: b=2', 'A: 1', 'a:  2 ', 'X_Y: no', 'X-Y: \xe9')
+    sent = request(
+        'valid/read?a=%20b', b'', 'Content-Type: a/b', 'Cookie: a=1', 'Cookie: b=2', 'A: 1', 'a:  2 ', 'X_Y: no',
+        'X-Y: \xe9')
     with Wire(server, sent.replace('\xe9'.encode(), b'\xe9')) as wire:
         environ = wire.answer().content
         name, port = wire.socket.getsockname()
     assert environ == {
-        'REQUEST_METHOD': 'POST', 'SCRIPT_NAME': '', 'PATH_INFO': '/api/v0/valid/read', 'QUERY_STRING': 'a=%20b', 'RAW_URI': '/api/v0/valid/read?a=%20b',
-        'SERVER_PROTOCOL': 'HTTP/1.1', 'SERVER_NAME': '127.0.0.1', 'SERVER_PORT': str(server.port), 'REMOTE_ADDR': name, 'REMOTE_PORT': str(port),
-        'CONTENT_LENGTH': '0', 'CONTENT_TYPE': 'a/b', 'HTTP_HOST': 'x:80', 'HTTP_COOKIE': 'a=1; b=2', 'HTTP_A': '1,2', 'HTTP_X_Y': '\xe9', 'wsgi.version': [1, 0],
-        'wsgi.url_scheme': 'http', 'wsgi.multithread': True, 'wsgi.multiprocess': environ['wsgi.multiprocess'], 'wsgi.run_once': False, 'wsgi.input_terminated': True}
+        'REQUEST_METHOD': 'POST', 'SCRIPT_NAME': '', 'PATH_INFO': '/api/v0/valid/read', 'QUERY_STRING': 'a=%20b',
+        'RAW_URI': '/api/v0/valid/read?a=%20b',
+        'SERVER_PROTOCOL': 'HTTP/1.1', 'SERVER_NAME': '127.0.0.1', 'SERVER_PORT': str(server.port), 'REMOTE_ADDR': name,
+        'REMOTE_PORT': str(port),
+        'CONTENT_LENGTH': '0', 'CONTENT_TYPE': 'a/b', 'HTTP_HOST': 'x:80', 'HTTP_COOKIE': 'a=1; b=2', 'HTTP_A': '1,2',
+        'HTTP_X_Y': '\xe9', 'wsgi.version': [1, 0],
+        'wsgi.url_scheme': 'http', 'wsgi.multithread': True, 'wsgi.multiprocess': environ['wsgi.multiprocess'],
+        'wsgi.run_once': False, 'wsgi.input_terminated': True}
+
+
+def test_host_of_an_absolute_target(server):
+    """It counts, and not what Host says."""
+    with Wire(server, request('valid/read').replace(b'/api', b'http://h:8080/api', 1)) as wire:
+        assert wire.answer().content['HTTP_HOST'] == 'h:8080'
 
 
 TEXT = b'ab\ncde\n\nfg'
 
 
 @pytest.mark.parametrize(('call', 'expected'), [
-    ('[stream.read()]', [TEXT.decode()]), ('[stream.read(-1),stream.read(),stream.read(5)]', [TEXT.decode(), '', '']), ('[stream.read(None)]', [TEXT.decode()]),
+    ('[stream.read()]', [TEXT.decode()]), ('[stream.read(-1),stream.read(),stream.read(5)]', [TEXT.decode(), '', '']),
+    ('[stream.read(None)]', [TEXT.decode()]),
     ('[stream.read(2),stream.read(0),stream.read(3),stream.read(99)]', ['ab', '', '\ncd', 'e\n\nfg']),
     ('[*map(stream.readline,[-1]*6)]', ['ab\n', 'cde\n', '\n', 'fg', '', '']),
-    ('[stream.readline(2),stream.readline(2),stream.readline(9),stream.readline(0)]', ['ab', '\n', 'cde\n', '']), ('[stream.readline(-1)]', ['ab\n']),
-    ('[stream.readlines()]', [['ab\n', 'cde\n', '\n', 'fg']]), ('[stream.readlines(4),stream.read()]', [['ab\n', 'cde\n'], '\nfg']), ('[stream.readlines(0)]', [['ab\n', 'cde\n', '\n', 'fg']]),
-    ('list(stream)', ['ab\n', 'cde\n', '\n', 'fg']), ('[stream.read(1),stream.readline(),next(iter(stream)),stream.read()]', ['a', 'b\n', 'cde\n', '\nfg'])])
+    ('[stream.readline(2),stream.readline(2),stream.readline(9),stream.readline(0)]', ['ab', '\n', 'cde\n', '']),
+    ('[stream.readline(-1)]', ['ab\n']),
+    ('[stream.readlines()]', [['ab\n', 'cde\n', '\n', 'fg']]),
+    ('[stream.readlines(4),stream.read()]', [['ab\n', 'cde\n'], '\nfg']),
+    ('[stream.readlines(0)]', [['ab\n', 'cde\n', '\n', 'fg']]),
+    ('list(stream)', ['ab\n', 'cde\n', '\n', 'fg']),
+    ('[stream.read(1),stream.readline(),next(iter(stream)),stream.read()]', ['a', 'b\n', 'cde\n', '\nfg'])])
 def test_input(server, call, expected):
     """The same however it comes: in one piece, in chunks, byte by byte."""
     path = f'input/create?{call}'
-    with Wire(server, request(path, TEXT) + chunked(path, TEXT) + chunked(path, *(TEXT[n:n + 1] for n in range(len(TEXT))))) as wire:
+    bytewise = chunked(path, *(TEXT[n:n + 1] for n in range(len(TEXT))))
+    with Wire(server, request(path, TEXT) + chunked(path, TEXT) + bytewise) as wire:
         assert [wire.answer().content for _ in range(3)] == [{'got': expected}] * 3
         for byte in request(path, TEXT):
             wire.send(bytes((byte,)))
@@ -265,7 +291,8 @@ def test_input(server, call, expected):
 
 @pytest.mark.parametrize('size', [0, 1, 65_536, 1_048_576])
 def test_input_of_any_size(server, size):
-    with Wire(server, request('input/read', b'x' * size) + chunked('input/read', *([b'y' * size] if size else []))) as wire:
+    chunks = [b'y' * size] if size else []
+    with Wire(server, request('input/read', b'x' * size) + chunked('input/read', *chunks)) as wire:
         assert [wire.answer().content for _ in range(2)] == [{'size': size, 'largest': min(size, 100_000)}] * 2
 
 
@@ -278,8 +305,10 @@ def test_max_body(server):
 
 
 @pytest.mark.parametrize(('name', 'status', 'body', 'length'), [
-    ('write', '200 OK', b'abc', None), ('write_known', '200 OK', b'abc', '3'), ('known', '200 OK', b'abc', '3'), ('listed', '299 Very well', b'abc', '3'),
-    ('late', '503 Busy', b'busy', '4'), ('empty', '204 No Content', b'', None), ('more', '200 OK', b'ab', '2'), ('last', '200 OK', b'ab', '2')])
+    ('write', '200 OK', b'abc', None), ('write_known', '200 OK', b'abc', '3'), ('known', '200 OK', b'abc', '3'),
+    ('listed', '299 Very well', b'abc', '3'),
+    ('late', '503 Busy', b'busy', '4'), ('empty', '204 No Content', b'', None), ('more', '200 OK', b'ab', '2'),
+    ('last', '200 OK', b'ab', '2')])
 def test_output(server, name, status, body, length):
     answer = out(server, name)
     assert (answer.status, answer.body) == (f'HTTP/1.1 {status}', body)
@@ -309,7 +338,8 @@ def test_without_body(server, name):
 @pytest.mark.parametrize('name', ['write', 'known', 'listed', 'generated', 'closes', 'large', 'more', 'less'])
 def test_head(server, name):
     """The head alone, and the next request is answered after it."""
-    with Wire(server, request('output/create?let') + request(f'output/create?{name}', method='HEAD') + request('output/create?listed')) as wire:
+    asked = request(f'output/create?{name}', method='HEAD')
+    with Wire(server, request('output/create?let') + asked + request('output/create?listed')) as wire:
         wire.answer()
         assert wire.answer(has_body=False).status.startswith('HTTP/1.1 2')
         assert wire.answer().body == b'abc'
@@ -349,7 +379,8 @@ def test_fails_before_the_head(server, name):
     server.wait_for_line('POST /api/v0/output/create failed:', since)
 
 
-@pytest.mark.parametrize(('name', 'part', 'error'), [('fails_after', b'part', 'ValueError: after the head'), ('too_late', b'sent', 'ZeroDivisionError')])
+@pytest.mark.parametrize(('name', 'part', 'error'), [
+    ('fails_after', b'part', 'ValueError: after the head'), ('too_late', b'sent', 'ZeroDivisionError')])
 def test_fails_after_the_head(server, name, part, error):
     """The connection is cut, so that the client sees that something is missing."""
     since = len(server.lines)
@@ -360,6 +391,16 @@ def test_fails_after_the_head(server, name, part, error):
         assert answer.count(b'HTTP/1.1') == 1
     server.wait_for_line(error, since)
     server.wait_for_line('Traceback', since)
+
+
+@pytest.mark.parametrize(('name', 'method'), [('fails_after', 'HEAD'), ('fails_whole', 'POST')])
+def test_fails_after_the_whole_answer(server, name, method):
+    """Nothing is missing, and the head has said that the connection is kept."""
+    since = len(server.lines)
+    with Wire(server, request(f'output/create?{name}', method=method) + request('output/create?listed')) as wire:
+        assert wire.answer(has_body=method != 'HEAD').status == 'HTTP/1.1 200 OK'
+        assert wire.answer().body == b'abc'
+    server.wait_for_line('ValueError: after the head', since)
 
 
 def test_less_than_said(server):
@@ -373,20 +414,25 @@ def test_close_is_called(server):
     """Once each: at the end, for HEAD, on an error before and after the head, and when the client has gone."""
     def closed():
         return int(out(server, 'closed').body)
-    for count, (name, method) in enumerate((('closes', 'POST'), ('closes', 'HEAD'), ('fails_first', 'POST'), ('fails_after', 'POST')), closed() + 1):
+    for count, (name, method) in enumerate(
+            (('closes', 'POST'), ('closes', 'HEAD'), ('fails_first', 'POST'), ('fails_after', 'POST')), closed() + 1):
         with Wire(server, request(f'output/create?{name}', b'', 'Connection: close', method=method)) as wire:
             wire.rest()
         assert closed() == count, name
 
 
 @pytest.mark.parametrize(('status', 'headers'), [
-    ('200 OK\r\nX: y', []), ('200 OK', [('X', 'a\r\nSet-Cookie: b')]), ('200 OK', [('X', 'a\nb')]), ('200 OK', [('X', 'a\rb')]), ('200 OK', [('X', 'a\0b')]), ('200 OK', [('X: y\r\nZ', 'a')]),
-    ('200 OK', [('', 'a')]), ('200 OK', [('X Y', 'a')]), ('200 OK', [('X', '\u20ac')]), ('200 OK', [('X\u20ac', 'a')]), ('200 \u20ac', []), ('99 OK', []), ('OK', []), ('', []), (200, []),
-    ('100 Continue', []), ('101 Switching Protocols', []), ('200 OK', [('X', b'a')]), ('200 OK', [('X', 1)]), ('200 OK', [('Content-Length', '1'), ('Content-Length', '1')]),
+    ('200 OK\r\nX: y', []), ('200 OK', [('X', 'a\r\nSet-Cookie: b')]), ('200 OK', [('X', 'a\nb')]),
+    ('200 OK', [('X', 'a\rb')]), ('200 OK', [('X', 'a\0b')]), ('200 OK', [('X: y\r\nZ', 'a')]),
+    ('200 OK', [('', 'a')]), ('200 OK', [('X Y', 'a')]), ('200 OK', [('X', '\u20ac')]), ('200 OK', [('X\u20ac', 'a')]),
+    ('200 \u20ac', []), ('99 OK', []), ('OK', []), ('', []), (200, []),
+    ('100 Continue', []), ('101 Switching Protocols', []), ('200 OK', [('X', b'a')]), ('200 OK', [('X', 1)]),
+    ('200 OK', [('Content-Length', '1'), ('Content-Length', '1')]),
     ('200 OK', [('Content-Length', '-1')]), ('200 OK', [('Content-Length', '\xb2')]), ('200 OK', None)])
 def test_bad_head(server, status, headers):
     """What cannot be a head is an error of the handler, and nothing of it is sent."""
-    with Wire(server, request('output/read', ascii((status, headers)).encode()) + request('output/create?listed')) as wire:
+    asked = request('output/read', ascii((status, headers)).encode())
+    with Wire(server, asked + request('output/create?listed')) as wire:
         answer = wire.answer()
         assert (answer.status, answer.content) == ('HTTP/1.1 500 Internal Server Error', FAILED)
         assert not {'X', 'Set-Cookie'} & answer.headers.keys()
@@ -427,12 +473,15 @@ def test_large_answer_in_little_memory(server):
 def test_large_upload_in_little_memory(server):
     """200 MB through multipart.parse_form_data."""
     edge, size, block = b'--edge', 200 * 2**20, b'x' * 2**20
-    start = edge + b'\r\nContent-Disposition: form-data; name="title"\r\n\r\nT\r\n' + edge + b'\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+    disposition = edge + b'\r\nContent-Disposition: form-data; '
+    start = disposition + b'name="title"\r\n\r\nT\r\n' + disposition + b'name="file"; filename="f"\r\n\r\n'
     end = b'\r\n' + edge + b'--\r\n'
     out(server, 'listed')
     before = memory(server)
-    with Wire(server, (f'POST /api/v0/upload/create HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=edge\r\n'
-                       f'Content-Length: {len(start) + size + len(end)}\r\n\r\n').encode() + start) as wire:
+    head = (f'POST /api/v0/upload/create HTTP/1.1\r\nHost: x\r\n'
+            f'Content-Type: multipart/form-data; boundary=edge\r\n'
+            f'Content-Length: {len(start) + size + len(end)}\r\n\r\n')
+    with Wire(server, head.encode() + start) as wire:
         wire.send(b'abc')
         for _ in range(199):
             wire.send(block)

@@ -6,12 +6,14 @@ import json
 import re
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.kit.processes import children, cpu_of
 from tests.kit.running import DEADLINE, clean_environment, wait_for
-from tests.kit.terminal import TAB, Terminal
+from tests.kit.terminal import CTRL_C, TAB, Terminal
 
 PROMPT = 'shop> '
 COLOUR_CODES = {*range(30, 39), *range(40, 49), *range(90, 108)}
@@ -21,6 +23,7 @@ class Console(Terminal):
     """`apiphant dev shop` on a free port, at its prompt."""
 
     def __init__(self, folder: Path, *command: str, columns: int = 160, **environment: str) -> None:
+        self.folder = folder
         words = [*command, sys.executable, '-m', 'apiphant.cli', 'dev', str(folder / 'shop'), '127.0.0.1:0']
         more = {'TERM': 'xterm-256color', 'XDG_STATE_HOME': str(folder / 'state'), **environment}
         super().__init__(*words, environment=clean_environment(**more), columns=columns)
@@ -39,6 +42,16 @@ class Console(Terminal):
         for text in shown:
             self.wait_for_text(text)
         self.wait_for_line(PROMPT.strip())
+
+    def clear(self) -> None:
+        """An empty prompt on an empty screen, whatever was typed before."""
+        if self.cursor_line != PROMPT.strip():
+            self.send(CTRL_C)
+            self.wait_for_line(PROMPT.strip())
+        self.enter('clear')
+        self.wait_until(
+            lambda: self._screen.cursor.y == 0 and self._screen.display[0].rstrip() == PROMPT.strip(),
+            'an empty screen')
 
     @property
     def above(self) -> list[str]:
@@ -74,6 +87,45 @@ class Console(Terminal):
                 return False
             return True
         wait_for(try_it, f'{text!r} to become {whole!r}, the screen being\n{self.text}')
+
+
+@contextmanager
+def consoles(folder: Path, kind: type[Console] = Console) -> Iterator[Callable[..., Console]]:
+    """Starts consoles of the product in a folder, which are at their prompts, and ends them."""
+    with ExitStack() as stack:
+        def begin(*command: str, **options: Any) -> Console:
+            console = stack.enter_context(kind(folder, *command, **options))
+            console.wait_for_line(PROMPT.strip())
+            return console
+        yield begin
+
+
+class SharedConsole:
+    """A console for one test after the other, with its prompt alone on the screen; another when that one was ended."""
+
+    def __init__(self, make: Callable[[], Console]) -> None:
+        self._make = make
+        self._console: Console | None = None
+
+    def get(self) -> Console:
+        if self._console is None:
+            self._console = self._make()
+            self._console.wait_for_line(PROMPT.strip())
+            self._console.clear()
+        return self._console
+
+    def put_back(self) -> None:
+        assert self._console
+        try:
+            self._console.clear()
+        except AssertionError:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        console, self._console = self._console, None
+        if console:
+            console.__exit__()
 
 
 class OutsideCall(threading.Thread):

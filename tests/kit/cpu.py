@@ -29,7 +29,7 @@ def _once(call: Callable[[], object]) -> float:
 
 
 def assert_linear(call: Callable[[str], object], text: str) -> None:
-    """A text takes about four times as long as a quarter of it; sixteen times would be quadratic. One of some tries says so."""
+    """A text takes about four times as long as a quarter of it, in one of some tries; sixteen would be quadratic."""
     found = []
     for _ in range(TRIES):
         quarter = max(TRIFLE, _once(lambda: call(text[:len(text) // QUARTER])))
@@ -48,5 +48,5 @@ def delay() -> float:
 
 
 def is_quick(taken: float, seconds: float) -> bool:
-    """Whether something took less than so many seconds, or would have on a machine of its own, as far as can be told now."""
+    """Whether something took less than so many seconds, or would have on a machine of its own."""
     return taken < seconds or taken < seconds * delay()

@@ -1,6 +1,7 @@
-"""A machine of the tests' own: network, mounts and processes apart from the real one, whose folders it sees but cannot change.
+"""A machine of the tests' own: network, mounts and processes apart from the real one.
 
-Whatever runs there ends with it. Needs root, and the programs that Debian's packages in PROGRAMS have.
+It sees the folders of the real one, but cannot change them. Whatever runs there ends with it. Needs root, and
+the programs that Debian's packages in PROGRAMS have.
 """
 from __future__ import annotations
 
@@ -14,9 +15,12 @@ from typing import Any, Self
 
 from tests.kit.running import clean_environment, wait_for
 
-PROGRAMS = {'nginx': 'nginx', 'supervisord': 'supervisor', 'logrotate': 'logrotate', 'wrk': 'wrk', 'curl': 'curl', 'unshare': 'util-linux', 'ip': 'iproute2'}
+PROGRAMS = {
+    'nginx': 'nginx', 'supervisord': 'supervisor', 'logrotate': 'logrotate', 'wrk': 'wrk', 'curl': 'curl',
+    'unshare': 'util-linux', 'ip': 'iproute2'}
 PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-# Its first process also collects the orphans, and ends, with all others, when the process that made it does. Services may be started there, whatever a policy of the real machine says.
+# Its first process also collects the orphans, and ends, with all others, when the process that made it does. Services
+# may be started there, whatever a policy of the real machine says.
 FIRST = r'''
 set -e
 ip link set lo up
@@ -44,7 +48,9 @@ def missing() -> str:
     packages = [package for program, package in PROGRAMS.items() if not shutil.which(program, path=PATH)]
     if packages:
         return f'apt-get install {" ".join(packages)}'
-    tried = subprocess.run(['unshare', '-n', '-m', '-p', '--fork', '--mount-proc', 'ip', 'link', 'set', 'lo', 'up'], capture_output=True, text=True, check=False)
+    tried = subprocess.run(
+        ['unshare', '-n', '-m', '-p', '--fork', '--mount-proc', 'ip', 'link', 'set', 'lo', 'up'], capture_output=True,
+        text=True, check=False)
     return f'namespaces cannot be made here: {tried.stderr.strip()}' if tried.returncode else ''
 
 
@@ -53,7 +59,9 @@ class Machine:
         folder.mkdir()
         self._environment = clean_environment(**{**environment, 'PATH': PATH})
         self._process = subprocess.Popen(
-            ['unshare', '-n', '-m', '-p', '--fork', '--kill-child', '--mount-proc', 'bash', '-c', FIRST, 'first', str(folder)],
+            [
+                'unshare', '-n', '-m', '-p', '--fork', '--kill-child', '--mount-proc', 'bash', '-c', FIRST, 'first',
+                str(folder)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self._environment)
         assert self._process.stdout
         assert self._process.stdout.readline() == 'ready\n', 'the machine could not be made: see its error output'
@@ -70,10 +78,11 @@ class Machine:
         """A program of the machine, in a process group of its own."""
         enter = ['nsenter', '--target', str(self._first), '--net', '--mount', '--pid', *map(str, words)]
         return subprocess.Popen(enter, **{
-            'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT, 'text': True, 'env': self._environment,
+            'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT, 'text': True,
+            'env': self._environment,
             'start_new_session': True, **options})
 
-    def run(self, *words: object, status: int | None = 0, deadline: float = 90, **options: Any) -> str:
+    def run(self, *words: object, status: int | None = 0, deadline: float = 600, **options: Any) -> str:
         """What a program prints until it ends, with a status of 0, or another one that is expected, or any (None)."""
         process = self.start(*words, **options)
         try:
@@ -92,7 +101,9 @@ class Machine:
 
     def call(self, path: str, *words: object, body: str = '{}', url: str = 'http://localhost') -> tuple[int, str]:
         """Status and content of a POST."""
-        text = self.run('curl', '--silent', '--max-time', 20, '--insecure', '--data', body, '--write-out', '\n%{http_code}', *words, f'{url}{path}', status=None)
+        text = self.run(
+            'curl', '--silent', '--max-time', 20, '--insecure', '--data', body, '--write-out', '\n%{http_code}', *words,
+            f'{url}{path}', status=None)
         content, _, status = text.rpartition('\n')
         return int(status), content
 
@@ -107,7 +118,8 @@ class Machine:
 class Spy:
     """Reads all files of some folders, and what is known of all processes, every few milliseconds, until it is ended.
 
-    It reads as the user nobody, who was told all names. What is in a virtualenv is looked at each 50 times and at the end.
+    It reads as the user nobody, who was told all names. What is in a virtualenv is looked at each 50 times and at the
+    end.
     """
 
     SCRIPT = r'''
@@ -232,7 +244,9 @@ class Load:
 wrk.method, wrk.body, wrk.headers["Content-Type"] = "POST", "{}", "application/json"
 function done(summary, latency)
     local e = summary.errors
-    print(string.format("RESULT %d %d %.1f %.1f", summary.requests, e.connect + e.read + e.write + e.timeout + e.status, latency:percentile(99) / 1000, latency.max / 1000))
+    local errors = e.connect + e.read + e.write + e.timeout + e.status
+    local p99, longest = latency:percentile(99) / 1000, latency.max / 1000
+    print(string.format("RESULT %d %d %.1f %.1f", summary.requests, errors, p99, longest))
 end
 '''
 

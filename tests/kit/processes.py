@@ -92,7 +92,8 @@ def memory_of(pid: int) -> int:
 
 def request_bytes(path: str, body: Any = None, *more: str) -> bytes:
     content = json.dumps(body or {}).encode()
-    return '\r\n'.join([f'POST {path} HTTP/1.1', 'Host: x', f'Content-Length: {len(content)}', *more, '', '']).encode() + content
+    lines = [f'POST {path} HTTP/1.1', 'Host: localhost', f'Content-Length: {len(content)}', *more, '', '']
+    return '\r\n'.join(lines).encode() + content
 
 
 def connect(server: Server, sent: bytes = b'') -> socket.socket:
@@ -119,7 +120,7 @@ def leaves(server: Program, number: int = signal.SIGTERM) -> int:
 
 
 def answers_promptly(server: Server, path: str = '/api/v0/plain/read') -> Any:
-    """The content of a normal request, which is 200 within a second; or longer, by as much as this machine is slower now."""
+    """The content of a normal request, which is 200 within a second, or would be on a machine of its own."""
     started = time.monotonic()
     status, content = server.post(path)
     taken = time.monotonic() - started

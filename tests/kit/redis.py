@@ -37,7 +37,9 @@ class Redis:
         command = shutil.which('redis-server')
         assert command, 'apt-get install redis-server'
         self._process = subprocess.Popen(
-            [command, '--port', str(self.port), '--bind', '127.0.0.1', '--requirepass', PASSWORD, '--save', '', *self._options],
+            [
+                command, '--port', str(self.port), '--bind', '127.0.0.1', '--requirepass', PASSWORD, '--save', '',
+                *self._options],
             cwd=self._folder, stdout=subprocess.DEVNULL)
         wait_for(lambda: self._process.poll() is not None or self._answers(), 'redis-server')
 

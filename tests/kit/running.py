@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-DEADLINE = 60.0  # seconds; generous, the machine may be busy
+DEADLINE = 180.0  # seconds; generous, the machine may be busy
 SERVING = re.compile(r'on https?://(?:\[?)(?P<host>[^\]\s]+?)(?:\]?):(?P<port>\d+)')
 SAMPLE = Path(__file__).parents[1] / 'myproduct'
 Value = TypeVar('Value')
@@ -56,7 +56,8 @@ class Program:
     def __init__(self, *words: str, program: str = sys.executable, **options: Any) -> None:
         options.setdefault('env', clean_environment())
         self.process = subprocess.Popen(
-            [program, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+            [program, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            **options)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -115,10 +116,13 @@ class Server(Program):
 
     def post(self, path: str, body: Any = None, method: str = 'POST') -> tuple[int, Any]:
         """Status and JSON of a call on a new connection; `body` is JSON, or bytes as they are."""
-        status, _, content = self.ask(path, body if isinstance(body, bytes) or body is None else json.dumps(body).encode(), method)
+        status, _, content = self.ask(
+            path, body if isinstance(body, bytes) or body is None else json.dumps(body).encode(), method)
         return status, json.loads(content)
 
-    def ask(self, path: str, body: bytes | None = None, method: str = 'POST', headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
+    def ask(
+            self, path: str, body: bytes | None = None, method: str = 'POST',
+            headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
         https = partial(http.client.HTTPSConnection, context=self.tls)
         connection = (https if self.tls else http.client.HTTPConnection)(self.host, self.port, timeout=DEADLINE)
         try:
@@ -158,9 +162,16 @@ def production(product: Path, *words: str, **options: Any) -> Iterator[Server]:
 def make_certificate(folder: Path) -> Path:
     """For 127.0.0.1, with its key."""
     certificate = folder / 'both.pem'
-    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost',
-                    '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', certificate, '-out', certificate], check=True, capture_output=True)
+    make_key_and_certificate(certificate, certificate)
     return certificate
+
+
+def make_key_and_certificate(key: Path, certificate: Path) -> None:
+    """For 127.0.0.1, in two files."""
+    subprocess.run([
+        'openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+        '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', certificate,
+    ], check=True, capture_output=True)
 
 
 @contextmanager
@@ -172,7 +183,11 @@ def https(product: Path, folder: Path, *words: str, **options: Any) -> Iterator[
         yield server
 
 
-def run_cli(*words: str, module: str = 'apiphant.cli', stdin: str = '', **options: Any) -> subprocess.CompletedProcess[str]:
+def run_cli(
+        *words: str, module: str = 'apiphant.cli', stdin: str = '',
+        **options: Any) -> subprocess.CompletedProcess[str]:
     """A command run to its end, with its output and errors apart."""
     options.setdefault('env', clean_environment())
-    return subprocess.run([sys.executable, '-m', module, *words], input=stdin, capture_output=True, text=True, timeout=DEADLINE, check=False, **options)
+    return subprocess.run(
+        [sys.executable, '-m', module, *words], input=stdin, capture_output=True, text=True, timeout=DEADLINE,
+        check=False, **options)

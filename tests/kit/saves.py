@@ -66,4 +66,5 @@ def jetbrains(path: Path, text: str) -> None:
 
 
 SAVES: dict[str, Callable[[Path, str], None]] = {
-    'outside': from_outside, 'beside': beside, 'in_place': in_place, 'halves': halves, 'vim': vim, 'jetbrains': jetbrains}
+    'outside': from_outside, 'beside': beside, 'in_place': in_place, 'halves': halves, 'vim': vim,
+    'jetbrains': jetbrains}

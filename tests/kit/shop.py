@@ -71,7 +71,7 @@ class Shop:
         return len(self.server.lines)
 
     def settle(self) -> int:
-        """As `fence`, once all that has to wait to be believed was, too: what is missing, empty, or new and perhaps half written."""
+        """As `fence`, but also what has to wait to be believed has been: what is missing, empty, or new."""
         since = self.fence()
         (self.folder / FENCE).unlink()
         self._wait_for_fence(r'Reloaded .*a_fence \(gone\)', 'status 404', since)
@@ -95,7 +95,7 @@ class Shop:
 
     @contextmanager
     def steady(self, target: str, reloads: Container[int] = (1,), allowed: Container[int] = (200,)) -> Iterator[Poller]:
-        """Nobody notices what is done in this block (i1), one process does it (i2), and so many log lines tell of it (i3, i4)."""
+        """Nobody notices what is done in this block (i1), one process does it (i2), so many lines tell it (i3, i4)."""
         pid, since = self.answer('pid'), self.settle()
         with Poller(self.server, f'/api/v0/{target}/read', allowed) as poller:
             yield poller

@@ -23,13 +23,16 @@ Value = TypeVar('Value')
 class Terminal:
     """Runs a command in a terminal of its own; on leaving, ends it and all that it started."""
 
-    def __init__(self, command: str, *words: str, environment: Mapping[str, str], columns: int = 100, rows: int = 40) -> None:
+    def __init__(
+            self, command: str, *words: str, environment: Mapping[str, str], columns: int = 100,
+            rows: int = 40) -> None:
         self._screen = pyte.HistoryScreen(columns, rows, history=SCROLLBACK)
         self._screen.write_process_input = self._answer  # as terminals answer when asked where the cursor is
         self._stream = pyte.ByteStream(self._screen)
         self._raw = bytearray()
         self._news = threading.Condition()
-        self._process = pexpect.spawn(command, list(words), dimensions=(rows, columns), env=dict(environment), timeout=None)
+        self._process = pexpect.spawn(
+            command, list(words), dimensions=(rows, columns), env=dict(environment), timeout=None)
         self._process.delaybeforesend = None
         self._process.ptyproc.delayafterclose = 0
         self._before = self._state()
@@ -63,13 +66,14 @@ class Terminal:
 
     def wait(self, deadline: float = DEADLINE) -> int:
         """Its exit status, minus the number of the signal if that ended it."""
-        wait_for(lambda: not self._process.isalive(), f'the end of the command, its screen being\n{self.text}', deadline)
+        wait_for(
+            lambda: not self._process.isalive(), f'the end of the command, its screen being\n{self.text}', deadline)
         self._reader.join(deadline)
         return int(-self._process.signalstatus if self._process.exitstatus is None else self._process.exitstatus)
 
     @property
     def is_as_before(self) -> bool:
-        """Whether the settings of the terminal are those that it had at first, and its modes too: cursor shown, no bracketed paste."""
+        """Whether the terminal has its first settings, and its first modes too: cursor shown, no bracketed paste."""
         with self._news:
             return self._state() == self._before
 
@@ -135,7 +139,9 @@ class Terminal:
     def history(self) -> list[str]:
         """The lines that went off the top, and those of the screen."""
         with self._news:
-            gone = [''.join(line[column].data for column in range(self._screen.columns)).rstrip() for line in self._screen.history.top]
+            gone = [
+                ''.join(line[column].data for column in range(self._screen.columns)).rstrip()
+                for line in self._screen.history.top]
             return gone + self._lines()
 
     def _lines(self) -> list[str]:
@@ -172,4 +178,5 @@ class Terminal:
 
     def wait_for_line(self, line: str, deadline: float = DEADLINE) -> None:
         """Until the line of the cursor is this one, spaces at its end aside."""
-        self.wait_until(lambda: self._screen.display[self._screen.cursor.y].rstrip() == line, f'the line {line!r}', deadline)
+        self.wait_until(
+            lambda: self._screen.display[self._screen.cursor.y].rstrip() == line, f'the line {line!r}', deadline)

@@ -80,7 +80,8 @@ class Wire:
         """Whether the server's end, of IPv4, is open as at first."""
         ours, theirs = (f':{end[1]:04X}' for end in (self.socket.getsockname(), self.socket.getpeername()))
         entries = [line.split() for line in Path('/proc/net/tcp').read_text().splitlines()]
-        return any(entry[3] == ESTABLISHED and entry[1].endswith(theirs) and entry[2].endswith(ours) for entry in entries)
+        return any(
+            entry[3] == ESTABLISHED and entry[1].endswith(theirs) and entry[2].endswith(ours) for entry in entries)
 
     def is_silent(self, seconds: float = 0.1) -> bool:
         """Nothing comes in that time, not even the end."""

@@ -1,4 +1,4 @@
-"""A product from nothing to a machine that serves it, with its own deploy.sh, nginx, supervisor and logrotate: one story, told in order."""
+"""A product from nothing to a machine that serves it, with deploy.sh, nginx, supervisor and logrotate, as one story."""
 import os
 import re
 import shlex
@@ -17,6 +17,7 @@ except ModuleNotFoundError:
     yaml = None
 
 from tests.kit import machine as machines
+from tests.kit.cpu import is_quick
 from tests.kit.machine import Load, Machine, Spy, Strikes
 from tests.kit.running import SAMPLE, run_cli, wait_for
 
@@ -26,7 +27,7 @@ LACKING = machines.missing()
 if LACKING:
     warnings.warn(f'the deployment is NOT tested: {LACKING}', stacklevel=1)
 
-pytestmark = [pytest.mark.once, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.once, pytest.mark.timeout(1800)]
 deployed = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
 UNHEALTHY = '''
@@ -65,7 +66,8 @@ def update(request):
     return {'text': 'x' * 2000}
 
 def delete(environ):
-    return {name: environ[name] for name in ('REMOTE_ADDR', 'wsgi.url_scheme', 'HTTP_X_FORWARDED_FOR', 'HTTP_X_REQUEST_ID')}
+    names = ('REMOTE_ADDR', 'wsgi.url_scheme', 'HTTP_X_FORWARDED_FOR', 'HTTP_X_REQUEST_ID')
+    return {name: environ[name] for name in names}
 '''
 BLOG = 'PORT=8889\nHOSTS="blog.example.com www.blog.example.com"\n'
 SECURE = 'CERTIFICATE=/etc/ssl/blog.crt\nKEY=/etc/ssl/blog.key\nBALANCERS="127.0.0.1 ::1"\n'
@@ -164,7 +166,8 @@ def wheels(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def machine(wheels, tmp_path_factory):
-    with Machine(tmp_path_factory.mktemp('machine') / 'disk', PIP_NO_INDEX='1', PIP_FIND_LINKS=str(wheels / 'all')) as made:
+    with Machine(
+            tmp_path_factory.mktemp('machine') / 'disk', PIP_NO_INDEX='1', PIP_FIND_LINKS=str(wheels / 'all')) as made:
         yield made
 
 
@@ -197,7 +200,11 @@ def say(capsys):
     return print_it
 
 
-CHANGED = 'find /etc /srv /var /run -newer /proc/1 -type f ! -path "/run/deploy-*" ! -path "/var/cache/*"; ls /srv; getent passwd shop || true'
+CHANGED = '''
+find /etc /srv /var /run -newer /proc/1 -type f ! -path "/run/deploy-*" ! -path "/var/cache/*"
+ls /srv
+getent passwd shop || true
+'''
 
 
 @deployed
@@ -210,7 +217,8 @@ def test_dry_run_changes_nothing(shop):
 @deployed
 def test_first_deploy_serves(shop, say):
     assert shop.output.endswith(f'shop: the release {shop.release} serves, at http://localhost{HEALTH_READ}\n')
-    assert shop.machine.call('/api/v0/echo/read', body='{"hello": "world"}') == (200, '{"hello":"world","server":"shop"}')
+    assert shop.machine.call('/api/v0/echo/read', body='{"hello": "world"}') == (
+        200, '{"hello":"world","server":"shop"}')
     assert shop.is_served()
     assert '<h1>shop</h1>' in shop.machine.run('curl', '--silent', 'http://localhost/')
     assert len(shop.workers()) == 2
@@ -243,9 +251,11 @@ def test_no_change_restarts_nothing(shop, say):
     output = shop.deploy()
     seconds = time.monotonic() - started
     assert output == f'shop: nothing has changed, and the release {shop.release} serves\n'
-    assert (shop.pid(), shop.workers(), shop.pid('shop-background'), shop.releases, shop.machine.read('/run/nginx.pid')) == before
+    assert (
+        shop.pid(), shop.workers(), shop.pid('shop-background'), shop.releases,
+        shop.machine.read('/run/nginx.pid')) == before
     say(f'deployed without a change in {seconds:.1f} s')
-    assert seconds < 5
+    assert is_quick(seconds, 5)
 
 
 @deployed
@@ -319,7 +329,9 @@ def test_rollback(shop):
 @deployed
 def test_old_releases_go(shop):
     serving = shop.release
-    shop.machine.shell('cd /srv/shop/releases && mkdir -p 2020010{1..6}-120000 20990101-120000 && for folder in 2020*; do echo x >$folder/.digest; done')
+    shop.machine.shell(
+        'cd /srv/shop/releases && mkdir -p 2020010{1..6}-120000 20990101-120000 && '
+        'for folder in 2020*; do echo x >$folder/.digest; done')
     expected = shop.renew()
     assert 'making the release' in shop.deploy()
     assert shop.machine.call(WORK_READ) == (200, expected)
@@ -340,10 +352,13 @@ def test_rotation_loses_no_line(shop, say):
     finally:
         shop.machine.run('touch', '/run/enough')
         counts = clients.communicate(timeout=30)[0]
-    sent = {f'n{thread}x{number}' for thread, total in re.findall(r'(\d+) (\d+)', counts) for number in range(int(total))}
+    sent = {
+        f'n{thread}x{number}' for thread, total in re.findall(r'(\d+) (\d+)', counts) for number in range(int(total))}
     assert counts.count('\n') == 8, counts
-    for path, line in (('/var/log/shop/access.log', r'POST /api/v0/(n\d+x\d+)/read 404 \d+ \S+ \S+'),
-                       ('/var/log/nginx/shop-access.log', r'\S+ \[\S+\] "POST /api/v0/(n\d+x\d+)/read HTTP/1.1" 404 .* id \w{32}')):
+    for path, line in (
+            ('/var/log/shop/access.log', r'POST /api/v0/(n\d+x\d+)/read 404 \d+ \S+ \S+'),
+            ('/var/log/nginx/shop-access.log',
+             r'\S+ \[\S+\] "POST /api/v0/(n\d+x\d+)/read HTTP/1.1" 404 .* id \w{32}')):
         text = shop.machine.shell(f'zcat --force {path}*')
         logged = re.findall(f'^{line}$', text, re.MULTILINE)
         lost = len(sent) - len(set(logged))
@@ -353,7 +368,9 @@ def test_rotation_loses_no_line(shop, say):
         assert len(shop.machine.shell(f'ls {path}*').split()) >= 7
     since = len(shop.log('server'))
     shop.machine.run('supervisorctl', 'signal', 'HUP', 'shop')
-    wait_for(lambda: 'Starting workers with the new code' in shop.log('server')[since:], 'a line in the log after its rotation')
+    wait_for(
+        lambda: 'Starting workers with the new code' in shop.log('server')[since:],
+        'a line in the log after its rotation')
 
 
 @deployed
@@ -469,9 +486,9 @@ def test_reload_takes_what_was_edited(shop):
 
 @deployed
 def test_refuses_in_json(shop):
-    body = '{"text": "%s"}' % ('x' * 1_100_000)
-    assert shop.machine.shell(f"head --bytes 1100000 /dev/zero | curl --silent --data-binary @- --write-out ' %{{http_code}} %{{content_type}}' http://localhost{WORK_READ}") == \
-        '{"error":"413 Request Entity Too Large"} 413 application/json', len(body)
+    curl = "curl --silent --data-binary @- --write-out ' %{http_code} %{content_type}'"
+    said = shop.machine.shell(f'head --bytes 1100000 /dev/zero | {curl} http://localhost{WORK_READ}')
+    assert said == '{"error":"413 Request Entity Too Large"} 413 application/json'
     shop.machine.run('supervisorctl', 'stop', 'shop')
     assert shop.machine.call(WORK_READ) == (502, '{"error":"502 Bad Gateway"}')
     shop.machine.run('supervisorctl', 'start', 'shop')
@@ -481,7 +498,8 @@ def test_refuses_in_json(shop):
 @deployed
 def test_compresses_json(shop):
     options = ['--header', 'Accept-Encoding: gzip', '--output', '/dev/null', '--dump-header', '-']
-    headers = shop.machine.run('curl', '--silent', '--data', '{}', *options, 'http://localhost/api/v0/work/update').lower()
+    headers = shop.machine.run(
+        'curl', '--silent', '--data', '{}', *options, 'http://localhost/api/v0/work/update').lower()
     assert 'content-encoding: gzip' in headers
     assert re.search(r'x-request-id: \w{32}', headers)
     assert 'server: nginx\n' in headers
@@ -489,7 +507,8 @@ def test_compresses_json(shop):
 
 @deployed
 def test_events_come_at_once(shop):
-    process = shop.machine.start('curl', '--silent', '--no-buffer', '--data', '{}', 'http://localhost/api/v0/work/create')
+    process = shop.machine.start(
+        'curl', '--silent', '--no-buffer', '--data', '{}', 'http://localhost/api/v0/work/create')
     started = time.monotonic()
     assert process.stdout.readline() == 'data: 0\n'
     first = time.monotonic() - started
@@ -500,7 +519,8 @@ def test_events_come_at_once(shop):
 @deployed
 @pytest.mark.parametrize(('old', 'new', 'reason'), [
     ('', '', 'PORT=8888 in deploy.conf is taken by another product, see /etc/supervisor/conf.d/shop.conf'),
-    ('PORT=8888', 'PORT=8889', 'HOSTS=_ in deploy.conf: another is the default server of nginx already, see /etc/nginx/conf.d/shop.conf'),
+    ('PORT=8888', 'PORT=8889',
+     'HOSTS=_ in deploy.conf: another is the default server of nginx already, see /etc/nginx/conf.d/shop.conf'),
 ])
 def test_products_must_not_meet(shop, blog, old, new, reason):
     settings = (blog.product / 'deploy.conf').read_text()
@@ -532,14 +552,16 @@ def test_two_products(shop, blog):
 @deployed
 def test_https_and_balancers(blog):
     files = '/etc/ssl/blog.key -out /etc/ssl/blog.crt'
-    blog.machine.shell(f'openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=blog.example.com -keyout {files} 2>&1')
+    blog.machine.shell(
+        f'openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=blog.example.com -keyout {files} 2>&1')
     blog.write('deploy.conf', BLOG + SECURE)
     assert 'nginx reads its configuration anew' in blog.deploy()
     to_blog = ['--connect-to', '::127.0.0.1:']
     secure, plain = 'https://blog.example.com', 'http://blog.example.com'
     assert blog.machine.call('/api/v0/echo/read', *to_blog, url=secure) == (200, '{"server":"blog"}')
     assert blog.machine.call('/api/v0/echo/read', *to_blog, url=plain) == (403, '{"error":"403 Forbidden: HTTPS only"}')
-    redirect = blog.machine.run('curl', '--silent', '--write-out', '%{redirect_url}', '--output', '/dev/null', *to_blog, f'{plain}/a?b=c')
+    redirect = blog.machine.run(
+        'curl', '--silent', '--write-out', '%{redirect_url}', '--output', '/dev/null', *to_blog, f'{plain}/a?b=c')
     assert redirect == f'{secure}/a?b=c'
     blog.machine.call('/api/v0/echo/read', *to_blog, '--header', 'X-Forwarded-For: 6.6.6.6, 203.0.113.9', url=secure)
     assert blog.log('access').splitlines()[-1].endswith(' 203.0.113.9')
@@ -682,7 +704,8 @@ def test_units_are_accepted(shop):
     units = sorted((shop.product / 'systemd').iterdir())
     assert len(units) == 3
     shop.machine.shell(f'cp {shop.product}/systemd/* /etc/systemd/system')
-    said = shop.machine.run('systemd-analyze', 'verify', *(f'/etc/systemd/system/{unit.name}' for unit in units), status=None)
+    said = shop.machine.run(
+        'systemd-analyze', 'verify', *(f'/etc/systemd/system/{unit.name}' for unit in units), status=None)
     assert [line for line in said.splitlines() if 'shop' in line] == []
 
 

@@ -15,15 +15,22 @@ from apiphant.new import scaffold, template
 from tests.kit.running import DEADLINE, SAMPLE, Program, clean_environment, production, run_cli, write_tree
 
 ROOT = SAMPLE.parent.parent
-MADE_OF = ['.gitignore', 'README.rst', 'api/background.py', 'api/test.py', 'api/v0/echo.py', 'api/v0/health.py', 'quick-test.sh', 'requirements.txt']
+MADE_OF = [
+    '.gitignore', 'README.rst', 'api/background.py', 'api/test.py', 'api/v0/echo.py', 'api/v0/health.py',
+    'quick-test.sh', 'requirements.txt']
 BAD_NAMES = {
-    'my-shop': 'try my_shop', 'Shop': 'try shop', '9lives': 'try lives', '_shop': 'try shop', 'shop.py': 'try shop_py', 'läden': 'try l_den', 'x' * 33: 'a letter first\n',
-    '9': 'a letter first\n', 'class': "like a variable's", 'json': "'json': a module of that name is in use already", 'apiphant': 'in use already', 'gevent': 'a module of that name is installed',
+    'my-shop': 'try my_shop', 'Shop': 'try shop', '9lives': 'try lives', '_shop': 'try shop', 'shop.py': 'try shop_py',
+    'läden': 'try l_den', 'x' * 33: 'a letter first\n',
+    '9': 'a letter first\n', 'class': "like a variable's", 'json': "'json': a module of that name is in use already",
+    'apiphant': 'in use already', 'gevent': 'a module of that name is installed',
 }
 PLACES = {
-    'shop': 'shop is there already', 'shop/': 'shop is there already', 'file': 'file is there already', 'link': 'link is there already', 'dangling': 'dangling is there already',
-    '.': '. is there already', 'shop/..': 'shop/.. is there already', '/': '/ is there already', 'no/where/new_shop': 'cannot make no/where/new_shop: no/where is not a folder',
-    'file/new_shop': 'cannot make file/new_shop: file is a file, not a folder', 'no/..': 'cannot make no/..: no is not a folder',
+    'shop': 'shop is there already', 'shop/': 'shop is there already', 'file': 'file is there already',
+    'link': 'link is there already', 'dangling': 'dangling is there already',
+    '.': '. is there already', 'shop/..': 'shop/.. is there already', '/': '/ is there already',
+    'no/where/new_shop': 'cannot make no/where/new_shop: no/where is not a folder',
+    'file/new_shop': 'cannot make file/new_shop: file is a file, not a folder',
+    'no/..': 'cannot make no/..: no is not a folder',
 }
 
 
@@ -35,7 +42,9 @@ def new(path, cwd, **options):
 
 def tree(folder):
     """All that is in a folder, with what the files hold."""
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else path.is_dir() for path in folder.rglob('*')}
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else path.is_dir()
+        for path in folder.rglob('*')}
 
 
 @pytest.fixture(scope='module')
@@ -46,7 +55,9 @@ def shop(tmp_path_factory):
 
 
 def test_makes_all(shop):
-    made = {path.relative_to(shop).as_posix() for path in shop.rglob('*') if path.is_file() and '__pycache__' not in path.parts}
+    made = {
+        path.relative_to(shop).as_posix()
+        for path in shop.rglob('*') if path.is_file() and '__pycache__' not in path.parts}
     assert made >= set(MADE_OF)
     assert made == {str(scaffold.renamed(file, 'shop')) for file in template.files(SAMPLE)}
     assert not made & set(template.FIXTURES)
@@ -65,13 +76,16 @@ def test_modes(tmp_path):
     for path in template.files(SAMPLE):
         is_executable = bool((SAMPLE / path).stat().st_mode & 0o111)
         assert is_executable == (SAMPLE / path).read_bytes().startswith(b'#!'), path
-        assert oct((tmp_path / 'shop' / scaffold.renamed(path, 'shop')).stat().st_mode & 0o777) == ('0o750' if is_executable else '0o640')
-    assert oct((tmp_path / 'shop/api').stat().st_mode & 0o777) == oct((tmp_path / 'shop').stat().st_mode & 0o777) == '0o750'
+        assert oct((tmp_path / 'shop' / scaffold.renamed(path, 'shop')).stat().st_mode & 0o777) == (
+            '0o750' if is_executable else '0o640')
+    assert oct((tmp_path / 'shop/api').stat().st_mode & 0o777) == oct(
+        (tmp_path / 'shop').stat().st_mode & 0o777) == '0o750'
 
 
 def test_checks(shop):
     done = run_cli('check', str(shop))
-    assert (done.returncode, done.stdout, done.stderr) == (0, '/api/v0/echo/read\n/api/v0/health/read\ntask: update_something every 60 s\n', '')
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0, '/api/v0/echo/read\n/api/v0/health/read\ntask: update_something every 60 s\n', '')
 
 
 def test_serves(shop):
@@ -93,7 +107,8 @@ def test_health_tells_release(shop, tmp_path):
 def commands(tmp_path):
     """The environment of a shell that finds `apiphant` and the Python that it is installed for."""
     (tmp_path / 'bin').mkdir()
-    write_tree(tmp_path / 'bin', {'apiphant': f'#!{sys.executable}\nimport sys\nsys.path[0] = {str(ROOT)!r}\nfrom apiphant.cli import main\nsys.exit(main())\n'})
+    program = ('import sys', f'sys.path[0] = {str(ROOT)!r}', 'from apiphant.cli import main', 'sys.exit(main())')
+    write_tree(tmp_path / 'bin', {'apiphant': '\n'.join((f'#!{sys.executable}', *program, ''))})
     (tmp_path / 'bin/apiphant').chmod(0o755)
     return clean_environment(PATH=f'{tmp_path}/bin:{os.environ["PATH"]}', PYTHON=sys.executable)
 
@@ -152,10 +167,13 @@ def test_next_can_be_typed(tmp_path, commands, path):
     """Also where no shell finds `apiphant`, as in a bare checkout."""
     env = {**commands, 'PATH': path or commands['PATH']}
     program = tmp_path / 'bin/apiphant'
-    made = subprocess.run([program, 'new', 'shop'], capture_output=True, text=True, cwd=tmp_path, env=env, timeout=DEADLINE, check=True)
+    made = subprocess.run(
+        [program, 'new', 'shop'], capture_output=True, text=True, cwd=tmp_path, env=env, timeout=DEADLINE, check=True)
     command = made.stdout.splitlines()[-1].strip()
     assert command == f'{program if path else "apiphant"} dev shop'
-    called = subprocess.run(f'{command} 127.0.0.1:0 -c "read health"', shell=True, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=DEADLINE, check=True)
+    called = subprocess.run(
+        f'{command} 127.0.0.1:0 -c "read health"', shell=True, capture_output=True, text=True, cwd=tmp_path, env=env,
+        timeout=DEADLINE, check=True)
     assert called.stdout == '{"status":"ok","release":""}\n'
 
 
@@ -205,9 +223,13 @@ def test_suggestions_are_names():
 
 def test_full_disk(tmp_path):
     """Nothing is left of what did not fit: a file may have at most so many bytes."""
-    limited = f'import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200)); sys.path.insert(0, {str(ROOT)!r})\n'
-    command = limited + 'from apiphant.cli import main; sys.exit(main(["new", "shop"]))'
-    done = subprocess.run([sys.executable, '-B', '-c', command], capture_output=True, text=True, cwd=tmp_path, timeout=DEADLINE, check=False)
+    command = '; '.join((
+        'import resource, signal, sys', 'signal.signal(signal.SIGXFSZ, signal.SIG_IGN)',
+        'resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))', f'sys.path.insert(0, {str(ROOT)!r})',
+        'from apiphant.cli import main', 'sys.exit(main(["new", "shop"]))'))
+    done = subprocess.run(
+        [sys.executable, '-B', '-c', command], capture_output=True, text=True, cwd=tmp_path, timeout=DEADLINE,
+        check=False)
     assert (done.returncode, done.stdout, done.stderr) == (1, '', 'apiphant: cannot make shop: file too large\n')
     assert tree(tmp_path) == {}
 
@@ -255,19 +277,29 @@ def test_somebody_faster(tmp_path, other):
 
 
 def test_work_in_checkout_stays_out(tmp_path):
-    write_tree(tmp_path, dict.fromkeys(('api/v0/echo.py', 'api/v0/__pycache__/echo.pyc', 'x.pyc', '.env', '.venv/bin/python', '.mypy_cache/x', 'deep/.ruff_cache/x', 'api/v0/self.py', 'other/api/v0/self.py', '.dockerignore'), ''))
-    assert [str(path) for path in template.files(tmp_path)] == ['.dockerignore', 'api/v0/echo.py', 'other/api/v0/self.py']
+    write_tree(tmp_path, dict.fromkeys((
+        'api/v0/echo.py', 'api/v0/__pycache__/echo.pyc', 'x.pyc', '.env', '.venv/bin/python', '.mypy_cache/x',
+        'deep/.ruff_cache/x', 'api/v0/self.py', 'other/api/v0/self.py', '.dockerignore'), ''))
+    assert [str(path) for path in template.files(tmp_path)] == [
+        '.dockerignore', 'api/v0/echo.py', 'other/api/v0/self.py']
 
 
 @pytest.mark.once
 def test_wheel_holds_template(tmp_path):
     """Its files and executable bits; also when the wheel is made from an sdist."""
     source = tmp_path / 'source'
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns('.venv*', '.git', '.*_cache', '__pycache__', 'build', 'dist', '*.egg-info', '.hypothesis'))
+    shutil.copytree(
+        ROOT, source,
+        ignore=shutil.ignore_patterns(
+            '.venv*', '.git', '.*_cache', '__pycache__', 'build', 'dist', '*.egg-info', '.hypothesis'))
     write_tree(source, {'tests/myproduct/api/__pycache__/x.pyc': ''})
-    subprocess.run([sys.executable, '-m', 'build', '--outdir', str(tmp_path / 'dist'), str(source)], capture_output=True, check=True, timeout=250)
+    subprocess.run(
+        [sys.executable, '-m', 'build', '--outdir', str(tmp_path / 'dist'), str(source)], capture_output=True,
+        check=True, timeout=250)
     with zipfile.ZipFile(next((tmp_path / 'dist').glob('*.whl'))) as wheel:
-        held = {item.filename.removeprefix('apiphant/new/myproduct/'): item.external_attr >> 16 for item in wheel.infolist() if item.filename.startswith('apiphant/new/myproduct/')}
+        held = {
+            item.filename.removeprefix('apiphant/new/myproduct/'): item.external_attr >> 16
+            for item in wheel.infolist() if item.filename.startswith('apiphant/new/myproduct/')}
     assert sorted(held) == sorted(map(str, template.files(SAMPLE)))
     for file, mode in held.items():
         assert bool(mode & 0o111) == bool((SAMPLE / file).stat().st_mode & 0o111), file

@@ -74,7 +74,8 @@ def test_document(shop):
         'v0_item_create', 'Add an item.', 'Its price is in cents.', ['item'])
     content = create['requestBody']['content']['application/json']
     assert content['schema']['required'] == ['name']
-    assert content['schema']['properties']['price'] == {'type': ['integer', 'null'], 'minimum': 0, 'maximum': 1000, 'default': 0}
+    assert content['schema']['properties']['price'] == {
+        'type': ['integer', 'null'], 'minimum': 0, 'maximum': 1000, 'default': 0}
     assert content['examples'] == {'1 200 OK': {'value': {'name': 'tea'}}, '2 400 Bad Request': {'value': {}}}
     assert list(create['responses']) == ['200', '400', '500']
     assert create['responses']['400']['content']['application/json']['examples'] == {
@@ -92,7 +93,8 @@ def test_check(shop, tmp_path):
     done = run_cli('openapi', str(shop), '--check', str(kept))
     assert done.returncode == 1
     assert re.search(r'\n- +"maxLength": 10\n\+ +"maxLength": 11\n', done.stderr)
-    assert done.stderr.splitlines()[-1] == f'apiphant: {kept} is not what the product is: write it anew with apiphant openapi PRODUCT > {kept}'
+    told = f'{kept} is not what the product is: write it anew with apiphant openapi PRODUCT > {kept}'
+    assert done.stderr.splitlines()[-1] == f'apiphant: {told}'
     done = run_cli('openapi', str(shop), '--check', str(tmp_path / 'none'))
     assert (done.returncode, done.stdout) == (1, '')
     assert done.stderr.startswith(f'apiphant: cannot read {tmp_path}/none: ')

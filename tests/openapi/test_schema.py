@@ -18,11 +18,14 @@ def schema_of(*calls):
 @pytest.mark.parametrize(('call', 'schema'), [
     ("field(request, 'x')", {}),
     ("field(request, 'x', valid_type=int)", {'type': ['integer', 'null']}),
-    ("field(request, 'x', valid_type=(int, str), min_length=1)", {'type': ['integer', 'string', 'null'], 'minLength': 1}),
+    ("field(request, 'x', valid_type=(int, str), min_length=1)",
+     {'type': ['integer', 'string', 'null'], 'minLength': 1}),
     ("field(request, 'x', valid_type=(int, set))", {}),
     ("field(request, 'x', max_length=3)", {'maxLength': 3, 'maxItems': 3, 'maxProperties': 3}),
-    ("field(request, 'x', valid_type=str, valid_length=3)", {'type': ['string', 'null'], 'minLength': 3, 'maxLength': 3}),
-    ("field(request, 'x', valid_type=int, min_value=0, max_value=9)", {'type': ['integer', 'null'], 'minimum': 0, 'maximum': 9}),
+    ("field(request, 'x', valid_type=str, valid_length=3)",
+     {'type': ['string', 'null'], 'minLength': 3, 'maxLength': 3}),
+    ("field(request, 'x', valid_type=int, min_value=0, max_value=9)",
+     {'type': ['integer', 'null'], 'minimum': 0, 'maximum': 9}),
     ("field(request, 'x', min_value='2026')", {}),
     ("field(request, 'x', one_of=['a', 'b'])", {'enum': ['a', 'b', None]}),
     ("field(request, 'x', valid_value=b'x')", {}),
@@ -53,7 +56,8 @@ ANY = {'type': ['integer', 'number', 'string', 'boolean', 'object', 'array']}
     ("field(request, 'x', True, one_of=['a'])", {**ANY, 'enum': ['a']}),
     ("field(request, 'x.y', True)", {'type': 'object', 'properties': {'y': ANY}, 'required': ['y']}),
     ("field(request, 'x.1', True)", {'type': 'array', 'minItems': 2, 'prefixItems': [{}, ANY]}),
-    ("field(request, 'x.*.id', True)", {'type': 'array', 'items': {'type': 'object', 'properties': {'id': ANY}, 'required': ['id']}}),
+    ("field(request, 'x.*.id', True)",
+     {'type': 'array', 'items': {'type': 'object', 'properties': {'id': ANY}, 'required': ['id']}}),
 ])
 def test_required(call, schema):
     assert schema_of(call) == {'type': 'object', 'properties': {'x': schema}, 'required': ['x']}
@@ -82,7 +86,8 @@ def nested(name, value):
 @given(NAMES, RULES, VALUES)
 def test_what_field_takes_is_valid(name, rules, value):
     """And what it refuses is not, but where a schema says less: lengths and limits of what has another type."""
-    text = ', '.join(f'{rule}={wanted.__name__ if isinstance(wanted, type) else repr(wanted)}' for rule, wanted in rules.items())
+    said = {rule: wanted.__name__ if isinstance(wanted, type) else repr(wanted) for rule, wanted in rules.items()}
+    text = ', '.join(f'{rule}={wanted}' for rule, wanted in said.items())
     schema = schema_of(f'field(request, {name!r}, {text})')
     Draft202012Validator.check_schema(schema)
     request = nested(name, value)

@@ -1,4 +1,4 @@
-"""A process that is told to stop while the last bytes of calls arrive answers them, and is gone: production, TLS and dev."""
+"""A process that is told to stop answers calls whose last bytes arrive, and is gone: production, TLS and dev."""
 import os
 import signal
 import threading
@@ -55,8 +55,9 @@ def kept(server, number):
     return wires, {wire.answer().content['pid'] for wire in wires}.pop()
 
 
-@pytest.mark.parametrize(('kind', 'number'), [('production', signal.SIGTERM), ('production', signal.SIGHUP), ('tls', signal.SIGTERM), ('tls', signal.SIGHUP),
-                                              ('dev', signal.SIGTERM)])
+@pytest.mark.parametrize(('kind', 'number'), [
+    ('production', signal.SIGTERM), ('production', signal.SIGHUP), ('tls', signal.SIGTERM), ('tls', signal.SIGHUP),
+    ('dev', signal.SIGTERM)])
 @pytest.mark.parametrize('seconds', [0, 0.2])
 def test_last_bytes_when_it_stops(product, tmp_path, kind, number, seconds):
     """Whole requests and ends of them, all unread when idle connections are closed."""
@@ -91,7 +92,8 @@ def test_none_is_left_over_many_hups(product):
     with production(product, '--graceful-timeout', '8') as server:
         is_over = threading.Event()
         answered, failed = [0], []
-        threads = [threading.Thread(target=call_all_the_time, args=(server, 25, is_over, answered, failed)) for _ in range(8)]
+        threads = [
+            threading.Thread(target=call_all_the_time, args=(server, 25, is_over, answered, failed)) for _ in range(8)]
         for thread in threads:
             thread.start()
         try:

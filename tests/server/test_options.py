@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import ssl
-import subprocess
 import time
 from contextlib import suppress
 
@@ -26,7 +25,15 @@ from tests.kit.processes import (
     request_bytes,
     workers_of,
 )
-from tests.kit.running import DEADLINE, clean_environment, production, run_cli, wait_for, write_tree
+from tests.kit.running import (
+    DEADLINE,
+    clean_environment,
+    make_key_and_certificate,
+    production,
+    run_cli,
+    wait_for,
+    write_tree,
+)
 
 pytestmark = pytest.mark.once
 
@@ -59,13 +66,20 @@ SLOW = '/api/v0/plain/create'
 BLOCKING = '/api/v0/plain/update'
 NUMBERS = ('-1', '1.5', 'x', '1e3', '٣', ' ', '0x10')
 BAD = {
-    'workers': ('0', *NUMBERS), 'timeout': NUMBERS, 'graceful-timeout': NUMBERS, 'max-requests': NUMBERS, 'max-requests-jitter': NUMBERS,
-    'pid': ('/nowhere/pid', '/'), 'umask': ('8', '-1', '1.5', 'x', '٣', ' ', '0x10', '77777'), 'fd': ('999', *NUMBERS), 'keep-alive': ('0', *NUMBERS), 'max-connections': NUMBERS, 'max-body': NUMBERS,
-    'access-log': ('/nowhere/access.log', '/'), 'log-level': ('loud', 'INFO', '10'), 'certfile': ('/nowhere/cert.pem', '/dev/null', '/'),
-    'keyfile': ('/nowhere/key.pem', '/dev/null'), 'forwarded-allow-ips': ('nobody', '127.0.0.1;::1', '10.0.0.1/8'), 'allow-origin': ('example.com', 'null', '*,https://a')}
-BY_ARGPARSE = [(name, value) for name, values in BAD.items() for value in values if name not in ('pid', 'access-log', 'forwarded-allow-ips')
-               and not value.startswith('/dev') and (name, value) not in (('fd', '999'), ('certfile', '/'))]
-BY_SERVER = [(name, value) for name, values in BAD.items() for value in values if (name, value) not in BY_ARGPARSE]
+    **dict.fromkeys((
+        'timeout', 'graceful-timeout', 'max-requests', 'max-requests-jitter', 'max-connections', 'max-body'), NUMBERS),
+    'workers': ('0', *NUMBERS), 'fd': ('999', *NUMBERS), 'keep-alive': ('0', *NUMBERS),
+    'pid': ('/nowhere/pid', '/'), 'umask': ('8', '-1', '1.5', 'x', '٣', ' ', '0x10', '77777'),
+    'access-log': ('/nowhere/access.log', '/'), 'log-level': ('loud', 'INFO', '10'),
+    'certfile': ('/nowhere/cert.pem', '/dev/null', '/'),
+    'keyfile': ('/nowhere/key.pem', '/dev/null'), 'forwarded-allow-ips': ('nobody', '127.0.0.1;::1', '10.0.0.1/8'),
+    'allow-origin': ('example.com', 'null', '*,https://a')}
+ALL_BAD = [(name, value) for name, values in BAD.items() for value in values]
+BY_SERVER = [
+    (name, value) for name, value in ALL_BAD
+    if name in ('pid', 'access-log', 'forwarded-allow-ips') or value.startswith('/dev')
+    or (name, value) in (('fd', '999'), ('certfile', '/'))]
+BY_ARGPARSE = [pair for pair in ALL_BAD if pair not in BY_SERVER]
 
 
 @pytest.fixture(scope='module')
@@ -78,7 +92,9 @@ def given(request):
     """Options as words and keyword arguments of `production`."""
     def form(**options):
         named = {name.replace('_', '-'): value for name, value in options.items()}
-        return (option_words(named), {}) if request.param == 'words' else ([], {'env': clean_environment(**option_variables(named))})
+        if request.param == 'words':
+            return option_words(named), {}
+        return [], {'env': clean_environment(**option_variables(named))}
     return form
 
 
@@ -131,8 +147,9 @@ def test_descriptor_of_a_file(product, tmp_path):
 
 def test_descriptor_that_does_not_listen(product):
     with socket.socket() as client:
-        done = run_cli(str(product), '--fd', str(client.fileno()), pass_fds=[client.fileno()])
-    assert (done.returncode, done.stderr) == (1, f'apiphant: descriptor {client.fileno() if client.fileno() > 0 else done.args[-1]} is a socket that does not listen\n')
+        number = client.fileno()
+        done = run_cli(str(product), '--fd', str(number), pass_fds=[number])
+    assert (done.returncode, done.stderr) == (1, f'apiphant: descriptor {number} is a socket that does not listen\n')
 
 
 def test_unknown_option(product):
@@ -323,7 +340,8 @@ FORWARDED = {'X-Forwarded-For': '9.9.9.9, 1.2.3.4', 'X-Forwarded-Proto': 'https'
 
 
 @pytest.mark.parametrize('trusted, client, scheme', [
-    ('127.0.0.1', '1.2.3.4', 'https'), ('10.0.0.1', '127.0.0.1', 'http'), ('127.0.0.1, 1.2.3.4', '9.9.9.9', 'https'), ('*', '9.9.9.9', 'https')])
+    ('127.0.0.1', '1.2.3.4', 'https'), ('10.0.0.1', '127.0.0.1', 'http'), ('127.0.0.1, 1.2.3.4', '9.9.9.9', 'https'),
+    ('*', '9.9.9.9', 'https')])
 def test_forwarded_allow_ips(product, given, trusted, client, scheme):
     with serve(product, given, forwarded_allow_ips=trusted, access_log='-') as server:
         content = json.loads(server.ask('/api/v0/plain/delete', headers=FORWARDED)[2])
@@ -333,7 +351,10 @@ def test_forwarded_allow_ips(product, given, trusted, client, scheme):
 
 def test_unix_address(product, tmp_path):
     path = tmp_path / 'socket'
-    with Serving(product, f'unix:{path}', '--workers', '2', '--access-log', '-') as server, socket.socket(socket.AF_UNIX) as connection:
+    with (
+        Serving(product, f'unix:{path}', '--workers', '2', '--access-log', '-') as server,
+        socket.socket(socket.AF_UNIX) as connection,
+    ):
         assert server.place == f'unix:{path}'
         connection.connect(str(path))
         for _ in range(3):
@@ -352,8 +373,7 @@ def test_unix_address(product, tmp_path):
 @pytest.fixture(scope='module')
 def certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp('tls')
-    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', folder / 'key.pem', '-out',
-                    folder / 'cert.pem', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'], check=True, capture_output=True)
+    make_key_and_certificate(folder / 'key.pem', folder / 'cert.pem')
     (folder / 'both.pem').write_text((folder / 'key.pem').read_text() + (folder / 'cert.pem').read_text())
     return folder
 
@@ -388,7 +408,9 @@ def post_on(connection, path, request=None):
 
 @pytest.fixture
 def https(product, certificate):
-    with Serving(product, '127.0.0.1:0', '--certfile', str(certificate / 'cert.pem'), '--keyfile', str(certificate / 'key.pem'), '--access-log', '-') as server:
+    with Serving(
+            product, '127.0.0.1:0', '--certfile', str(certificate / 'cert.pem'), '--keyfile',
+            str(certificate / 'key.pem'), '--access-log', '-') as server:
         assert server.place.startswith('https://')
         yield server, Https(server, certificate)
 
@@ -396,7 +418,8 @@ def https(product, certificate):
 def test_certificate(product, given, certificate):
     words, keywords = given(certfile=certificate / 'cert.pem', keyfile=certificate / 'key.pem')
     with Serving(product, '127.0.0.1:0', *words, **keywords) as server:
-        assert Https(server, certificate).post('/api/v0/plain/delete') == (200, {'scheme': 'https', 'peer': '127.0.0.1'})
+        assert Https(server, certificate).post('/api/v0/plain/delete') == (
+            200, {'scheme': 'https', 'peer': '127.0.0.1'})
 
 
 def test_certificate_and_key_in_one_file(product, certificate):

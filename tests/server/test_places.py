@@ -41,7 +41,9 @@ def call(path):
 
 
 @pytest.mark.parametrize('names, inside, outside', [
-    ('10.0.0.0/8', ('10.0.0.1', '10.255.0.9', '::ffff:10.1.2.3', ''), ('11.0.0.1', '::ffff:11.0.0.1', '::10.0.0.1', 'x', '10.0.0.1:80')),
+    ('10.0.0.0/8',
+     ('10.0.0.1', '10.255.0.9', '::ffff:10.1.2.3', ''),
+     ('11.0.0.1', '::ffff:11.0.0.1', '::10.0.0.1', 'x', '10.0.0.1:80')),
     ('127.0.0.1, ::1', ('127.0.0.1', '::1', '::ffff:127.0.0.1', '0:0::1'), ('127.0.0.2', '::2')),
     ('::ffff:10.0.0.0/104', ('10.2.3.4', '::ffff:10.2.3.4'), ('11.2.3.4', '::ffff:11.2.3.4')),
     ('fd00::/8,192.168.1.7', ('fd12::1', '192.168.1.7'), ('fe80::1', '192.168.1.8')),
@@ -52,11 +54,14 @@ def test_peers(names, inside, outside):
     assert [peer for peer in outside if peer in peers] == []
 
 
-@pytest.mark.parametrize('trusted, client', [('127.0.0.0/8', '1.2.3.4'), ('10.0.0.0/8', '(::ffff:)?127.0.0.1'), ('127.0.0.1,1.2.3.0/24', '9.9.9.9')])
+@pytest.mark.parametrize('trusted, client', [
+    ('127.0.0.0/8', '1.2.3.4'), ('10.0.0.0/8', '(::ffff:)?127.0.0.1'), ('127.0.0.1,1.2.3.0/24', '9.9.9.9')])
 @pytest.mark.parametrize('place', ['127.0.0.1:0', '[::]:0'])
 def test_forwarded_by_network(product, trusted, client, place):
     """Of a peer on a socket for both kinds of addresses too."""
-    with Serving(product, place, '--forwarded-allow-ips', trusted, '--access-log', '-', place=r' on http\S+:(\d+), ') as server:
+    with Serving(
+            product, place, '--forwarded-allow-ips', trusted, '--access-log', '-',
+            place=r' on http\S+:(\d+), ') as server:
         with socket.create_connection(('127.0.0.1', int(server.place))) as connection:
             connection.sendall(request_bytes(READ, {}, 'Connection: close', 'X-Forwarded-For: 9.9.9.9, 1.2.3.4'))
             assert read_all(connection).startswith(b'HTTP/1.1 200')
@@ -93,8 +98,9 @@ def test_another_user_connects(product, mask, status):
     try:
         with Serving(product, f'unix:{folder}/socket', '--umask', mask, umask=0o022):
             connect = f'import socket; socket.socket(socket.AF_UNIX).connect("{folder}/socket")'
-            done = subprocess.run(['/usr/bin/env', 'python3', '-c', connect], user='nobody', group='nogroup', extra_groups=[], check=False,
-                                  capture_output=True, text=True, cwd='/', env={'PATH': '/usr/local/bin:/usr/bin:/bin'})
+            done = subprocess.run(
+                ['/usr/bin/env', 'python3', '-c', connect], user='nobody', group='nogroup', extra_groups=[],
+                check=False, capture_output=True, text=True, cwd='/', env={'PATH': '/usr/local/bin:/usr/bin:/bin'})
             assert done.returncode == status, done.stderr
     finally:
         shutil.rmtree(folder)
@@ -167,7 +173,9 @@ def read_only(product, *folders):
 
 
 def can_mount():
-    return os.geteuid() == 0 and subprocess.run(['unshare', '-m', 'true'], check=False, capture_output=True).returncode == 0
+    if os.geteuid() != 0:
+        return False
+    return subprocess.run(['unshare', '-m', 'true'], check=False, capture_output=True).returncode == 0
 
 
 @pytest.mark.skipif(not can_mount(), reason='mounts cannot be made here')
@@ -186,7 +194,8 @@ def test_nothing_can_be_written(product):
     words, environment = read_only(product, '/dev/shm', '/run')
     done = subprocess.run(['unshare', *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert done.stderr == 'apiphant: no folder for temporary files can be written to: neither /dev/shm nor /tmp; TMPDIR may name one\n'
+    assert done.stderr == (
+        'apiphant: no folder for temporary files can be written to: neither /dev/shm nor /tmp; TMPDIR may name one\n')
 
 
 # Logging that a product sets up
@@ -194,7 +203,8 @@ def test_nothing_can_be_written(product):
 LOGGED = '''
 import logging.config
 
-logging.config.dictConfig({'version': 1, 'handlers': {'own': {'class': 'logging.StreamHandler'}}, 'loggers': {'shop': {'handlers': ['own']}}})
+logging.config.dictConfig({
+    'version': 1, 'handlers': {'own': {'class': 'logging.StreamHandler'}}, 'loggers': {'shop': {'handlers': ['own']}}})
 
 def read(request):
     raise ValueError('told')

@@ -48,9 +48,10 @@ def lose_events():
 
 def read_nothing():
     """Of no connection."""
-    kinds = [type(thing).__mro__ for thing in gc.get_objects() if type(thing).__name__ in ('Connection', 'TlsConnection')]
-    for kind in {kind for kinds_of_one in kinds for kind in kinds_of_one[:-1]}:
-        kind._read = lambda self: False
+    for kind in set(map(type, gc.get_objects())):
+        if kind.__name__ in ('Connection', 'TlsConnection'):
+            for base in kind.__mro__[:-1]:
+                base._read = lambda self: False
 
 FAULTS = {fault.__name__: fault for fault in (stop_watching, lose_listener, accept_nothing, lose_events, read_nothing)}
 
@@ -116,7 +117,8 @@ def test_calls_of_a_deaf_worker_go_on(product):
         kept.send(b'POST /api/v0/lab/read HTTP/1.1\r\nHost: x\r\n\r\n')
         assert kept.answer().status.endswith('200 OK')
         server.post(f'{CREATE}?stop_watching')
-        kept.send(b'POST /api/v0/lab/update HTTP/1.1\r\nHost: x\r\nContent-Length: 27\r\n\r\n{"seconds":0.01,"times":900')
+        kept.send(
+            b'POST /api/v0/lab/update HTTP/1.1\r\nHost: x\r\nContent-Length: 27\r\n\r\n{"seconds":0.01,"times":900')
         server.wait_for_line(DEAF)
         kept.send(b'}')
         assert kept.answer(False).status.endswith(('200 OK', '400 Bad Request'))

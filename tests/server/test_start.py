@@ -17,7 +17,8 @@ from apiphant.validation import ApiError
 
 @raw_environ
 def create(environ):
-    return {'method': environ['REQUEST_METHOD'], 'body': environ['wsgi.input'].read().decode(), 'query': environ['QUERY_STRING']}
+    body = environ['wsgi.input'].read().decode()
+    return {'method': environ['REQUEST_METHOD'], 'body': body, 'query': environ['QUERY_STRING']}
 
 @raw_response
 def read(request, start_response):
@@ -81,12 +82,21 @@ def delete(request):
     raise SystemExit(3)
 '''
 
+PACKED = '''
+from ....lib import NAME
+from shop.lib import NAME as SAME
+
+def read(request):
+    return {"name": NAME + SAME}
+'''
+
 
 @pytest.fixture(scope='module')
 def shop(tmp_path_factory):
     return write_tree(tmp_path_factory.mktemp('server'), {
-        'shop/api/v0/raw.py': RAW, 'shop/api/v0/failing.py': FAILING, 'shop/api/v0/deep/upload.py': UPLOAD, 'shop/api/v1/other.py': OTHER,
-        'shop/api/v1/packed/__init__.py': 'from ....lib import NAME\nfrom shop.lib import NAME as SAME\ndef read(request): return {"name": NAME + SAME}\n',
+        'shop/api/v0/raw.py': RAW, 'shop/api/v0/failing.py': FAILING, 'shop/api/v0/deep/upload.py': UPLOAD,
+        'shop/api/v1/other.py': OTHER,
+        'shop/api/v1/packed/__init__.py': PACKED,
         'shop/lib.py': 'NAME = "n"\n', 'shop/api/v1/_hidden.py': 'def read(request): return {}\n'}) / 'shop'
 
 
@@ -96,7 +106,9 @@ def under(name, product):
         return production(product)
     if name == 'pywsgi':
         return Server('-m', 'tests.kit.programs.pywsgi', str(product))
-    return Gunicorn('-m', 'gunicorn', '-k', 'gevent', '-b', '127.0.0.1:0', '--no-control-socket', f'apiphant.server:application({str(product)!r})')
+    return Gunicorn(
+        '-m', 'gunicorn', '-k', 'gevent', '-b', '127.0.0.1:0', '--no-control-socket',
+        f'apiphant.server:application({str(product)!r})')
 
 
 @pytest.fixture(scope='module', params=['apiphant', 'gunicorn', 'pywsgi'])
@@ -130,7 +142,8 @@ def test_sample_list(monkeypatch, server_name, capsys):
 
 
 def test_two_kinds_of_raw(serving):
-    assert serving.post('/api/v0/raw/create?a=1', b'text', 'PUT') == (200, {'method': 'PUT', 'body': 'text', 'query': 'a=1'})
+    assert serving.post('/api/v0/raw/create?a=1', b'text', 'PUT') == (
+        200, {'method': 'PUT', 'body': 'text', 'query': 'a=1'})
     assert serving.ask('/api/v0/raw/read', b'{"text": "hello"}')[2] == b'hello!'
     assert serving.ask('/api/v0/raw/read', method='GET')[2] == b'none!'
 
@@ -151,8 +164,10 @@ def test_raw_errors(serving):
 def test_upload(serving):
     edge = 'edge'
     body = (f'--{edge}\r\nContent-Disposition: form-data; name="title"\r\n\r\nT\r\n'
-            f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="f.bin"\r\nContent-Type: application/octet-stream\r\n\r\n{"x" * 100_000}\r\n--{edge}--\r\n').encode()
-    status, _, content = serving.ask('/api/v0/deep/upload/create', body, headers={'Content-Type': f'multipart/form-data; boundary={edge}'})
+            f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="f.bin"\r\n'
+            f'Content-Type: application/octet-stream\r\n\r\n{"x" * 100_000}\r\n--{edge}--\r\n').encode()
+    status, _, content = serving.ask('/api/v0/deep/upload/create', body, headers={
+        'Content-Type': f'multipart/form-data; boundary={edge}'})
     assert (status, json.loads(content)) == (200, {'title': 'T', 'name': 'f.bin', 'size': 100_000})
 
 
@@ -162,7 +177,9 @@ def test_deep_requests_and_imports(serving):
 
 
 def test_not_found_and_not_implemented(serving):
-    for path in ('/', '/api/v0/other/read', '/api/v1/other/update', '/api/v1/_hidden/read', '/api/v1/other/read/', '/api/v1/lib/read'):
+    for path in (
+            '/', '/api/v0/other/read', '/api/v1/other/update', '/api/v1/_hidden/read', '/api/v1/other/read/',
+            '/api/v1/lib/read'):
         assert serving.post(path, {}) == (404, {'error': '404 Not Found'})
     status, headers, body = serving.ask('/api/v1/other/read', method='GET')
     assert (status, headers['Allow'], json.loads(body)) == (501, 'POST', {'error': '501 Not Implemented'})
@@ -173,7 +190,8 @@ def test_not_found_and_not_implemented(serving):
 def test_bodies(serving):
     assert serving.post('/api/v1/other/read', b'') == (200, {'slept': 0})
     assert serving.post('/api/v1/other/read', b'{"a":"' + b'x' * 2**20 + b'"}') == (413, {'error': server_line(413)})
-    chunked = b'POST /api/v1/other/create HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n'
+    chunked = (b'POST /api/v1/other/create HTTP/1.1\r\nHost: x\r\nConnection: close\r\n'
+               b'Transfer-Encoding: chunked\r\n\r\n')
     answer = serving.exchange(chunked + b'14\r\n{"user": {"name": 1}\r\n9\r\n, "n": 2}\r\n0\r\n\r\n')
     assert answer.endswith(b'{"deep":1,"n":2}'), answer
 
@@ -190,14 +208,18 @@ def test_system_exit_in_handler(serving):
 
 def test_says_what_it_serves(shop):
     with production(shop) as running:
-        assert re.search(r'INFO at server\.worker\._say_serving:\d+ \[.*\] Serving shop: 13 actions on http://127.0.0.1:\d+, 1 worker', running.text)
+        assert re.search(
+            r'INFO at server\.worker\._say_serving:\d+ \[.*\] '
+            r'Serving shop: 13 actions on http://127.0.0.1:\d+, 1 worker',
+            running.text)
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_stops_gracefully(shop, number):
     with production(shop) as running, socket.create_connection((running.host, running.port)) as connection:
         body = b'{"seconds": 0.5}'
-        connection.sendall(b'POST /api/v1/other/read HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s' % (len(body), body))
+        head = b'POST /api/v1/other/read HTTP/1.1\r\nHost: x\r\nConnection: close\r\n'
+        connection.sendall(head + b'Content-Length: %d\r\n\r\n%s' % (len(body), body))
         wait_for(lambda: running.post('/api/v1/other/read')[0] == 200)
         assert running.end(number) == 0
         assert b'{"slept":0.5}' in b''.join(iter(lambda: connection.recv(4096), b''))
@@ -212,7 +234,9 @@ def test_serve_from_a_program(shop):
 
 def test_serve_with_an_unknown_option(shop):
     """Nothing that is given is dropped without a word."""
-    for words, like in (('worker=2', "'worker'; 'workers' is one"), ('nothing=2', "'nothing'"), ("workers='x'", "workers: 'x' should be a whole number")):
+    for words, like in (
+            ('worker=2', "'worker'; 'workers' is one"), ('nothing=2', "'nothing'"),
+            ("workers='x'", "workers: 'x' should be a whole number")):
         call = f"import apiphant.server; apiphant.server.serve({str(shop)!r}, '127.0.0.1:0', {words})"
         done = subprocess.run([sys.executable, '-c', call], check=False, capture_output=True, text=True, timeout=60)
         assert done.returncode == 1
@@ -222,7 +246,8 @@ def test_serve_with_an_unknown_option(shop):
 def test_serve_in_patched_program(shop):
     done = run_cli(str(shop), 'patched', module='tests.kit.programs.program')
     assert done.returncode == 1
-    assert 'RuntimeError: serve() forks workers that patch themselves: call it in a process that is not patched' in done.stderr
+    reason = 'serve() forks workers that patch themselves: call it in a process that is not patched'
+    assert f'RuntimeError: {reason}' in done.stderr
 
 
 def test_application_is_for_any_server(shop):

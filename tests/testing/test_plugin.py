@@ -71,7 +71,8 @@ def test_replies(api):
     assert reply.headers['content-type'] == 'application/json'
     assert api('echo', 'read').json == {'server': 'shop'}
     assert api('echo', 'read', {'a': 1}, b=2).json == {'a': 1, 'b': 2, 'server': 'shop'}
-    assert api('echo', 'read', {'target': 1, 'self': 2}, action=3).json == {'target': 1, 'self': 2, 'action': 3, 'server': 'shop'}
+    assert api('echo', 'read', {'target': 1, 'self': 2}, action=3).json == {
+        'target': 1, 'self': 2, 'action': 3, 'server': 'shop'}
     assert api('echo', 'read', [1]).status == 400
     assert api('echo', 'read', 'text').error == 'Request content should be JSON Object'
     assert str(api('nowhere', 'read')) == '404 {"error":"404 Not Found"}'
@@ -105,7 +106,8 @@ def test_b(api):
 
 
 def test_data_of_each_file(tmp_path):
-    text = passes(tmp_path, STATE.replace("'{}'", "'a'"), files={**SHOP, 'shop/test_other.py': STATE.replace("'{}'", "'a'")})
+    text = passes(tmp_path, STATE.replace("'{}'", "'a'"), files={
+        **SHOP, 'shop/test_other.py': STATE.replace("'{}'", "'a'")})
     assert '4 passed' in text
 
 
@@ -115,7 +117,8 @@ def test_data_of_each_test(tmp_path):
 
 def test_data_of_all(tmp_path):
     other = "def test_c(api):\n    assert api('keep', 'read').kept == 'a'\n"
-    files = {**SHOP, 'tests/test_z.py': other, 'pytest.ini': '[pytest]\napiphant_scope = session\napiphant_product = shop\n'}
+    files = {
+        **SHOP, 'tests/test_z.py': other, 'pytest.ini': '[pytest]\napiphant_scope = session\napiphant_product = shop\n'}
     passes(tmp_path, STATE.replace("'{}'", "'a'"), files=files, name='tests/test_a.py')
 
 
@@ -136,11 +139,13 @@ TWO = {**SHOP, 'other/api/v0/echo.py': ECHO}
 
 
 @pytest.mark.parametrize(('files', 'said'), [
-    (TWO, 'which product? Say it with --apiphant-product FOLDER, or in a configuration file: apiphant_product = FOLDER; there are other, shop'),
+    (TWO, ('which product? Say it with --apiphant-product FOLDER, or in a configuration file: '
+           'apiphant_product = FOLDER; there are other, shop')),
     ({}, 'none was found around the tests'),
 ])
 def test_which_product(tmp_path, files, said):
-    status, text = run(tmp_path, files={**files, 'pytest.ini': '[pytest]\n', 'tests/test_shop.py': 'def test(api): pass\n'})
+    status, text = run(tmp_path, files={
+        **files, 'pytest.ini': '[pytest]\n', 'tests/test_shop.py': 'def test(api): pass\n'})
     assert status
     assert said in text.replace('\n', ' ')
 
@@ -155,7 +160,8 @@ def test_it(api):
 '''
     status, text = run(tmp_path, files={**SHOP, 'shop/test_shop.py': test})
     assert status == 1
-    assert re.search(r'POST http://127.0.0.1:\d+/api/v0/failing/read {"n": 1} --> 500 {"error":"500 Internal Server Error"}', text)
+    assert re.search(
+        r'POST http://127.0.0.1:\d+/api/v0/failing/read {"n": 1} --> 500 {"error":"500 Internal Server Error"}', text)
     assert '- log of the product -' in text
     assert 'about to divide' in text
     assert 'ZeroDivisionError' in text
@@ -176,7 +182,9 @@ def test_broken_product(tmp_path, file, said):
 
 def test_options_of_the_environment_are_not_taken(tmp_path):
     test = "def test(api):\n    assert api('echo', 'read').server == 'shop'\n"
-    passes(tmp_path, test, APIPHANT_WORKERS='3', APIPHANT_CERTFILE='/nowhere', APIPHANT_FD='99', HTTP_PROXY='http://127.0.0.1:9')
+    passes(
+        tmp_path, test, APIPHANT_WORKERS='3', APIPHANT_CERTFILE='/nowhere', APIPHANT_FD='99',
+        HTTP_PROXY='http://127.0.0.1:9')
 
 
 def test_ends_with_pytest(tmp_path):
@@ -201,6 +209,7 @@ def test(api):
 
 def test_import_is_light():
     loaded = subprocess.run(
-        [sys.executable, '-c', 'import sys, apiphant.testing.plugin; print(*sys.modules)'], capture_output=True, text=True,
+        [sys.executable, '-c', 'import sys, apiphant.testing.plugin; print(*sys.modules)'], capture_output=True,
+        text=True,
         check=True, env=environment_of()).stdout.split()
     assert not {'gevent', 'gunicorn', 'requests', 'apiphant.server.master'} & set(loaded)

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from ... import logs
 from ..tasks import Task
-from . import celery_app, engine, grid, masking
+from . import celery_app, due_times, engine, masking
 from .redbeat import GridScheduler
 from .roster import Roster
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 def job(url: str, product: str, tasks: Iterable[Task]) -> str:
     """The line that `main` reads. Of two runners the one with the higher rank started later."""
     rank = f'{time.time():020.6f} {socket.gethostname()} {os.getpid()}'
-    schedules = {task.name: grid.to_json(task.schedule) for task in tasks}
+    schedules = {task.name: due_times.to_json(task.schedule) for task in tasks}
     return json.dumps({'engine': url, 'product': product, 'rank': rank, 'tasks': schedules})
 
 
@@ -48,7 +48,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     threading.Thread(target=_follow_runner, daemon=True).start()
     app = celery_app.make_app(shared, work['product'])
-    schedules = {name: grid.from_json(fields) for name, fields in work['tasks'].items()}
+    schedules = {name: due_times.from_json(fields) for name, fields in work['tasks'].items()}
     roster = Roster(app, work['product'], work['rank'], schedules)
     service = Service(app, scheduler_cls=GridScheduler, hostname=celery_app.node_name(work['product'], 'beat'))
     return _run(service, roster)

@@ -13,7 +13,7 @@ from redbeat.decoder import RedBeatJSONDecoder, RedBeatJSONEncoder
 from redbeat.schedulers import ensure_conf, get_redis
 
 from ..schedule import Every, Schedule
-from . import grid
+from . import due_times
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Due(BaseSchedule):  # type: ignore[misc]
         self.name, self.schedule = name, schedule
 
     def due(self, last_run_at: datetime) -> float:
-        return grid.following(self.name, self.schedule, last_run_at.timestamp(), time.time())
+        return due_times.following(self.name, self.schedule, last_run_at.timestamp(), time.time())
 
     def remaining_estimate(self, last_run_at: datetime) -> timedelta:
         return timedelta(seconds=self.due(last_run_at) - time.time())
@@ -38,7 +38,7 @@ class Due(BaseSchedule):  # type: ignore[misc]
         wait = self.due(last_run_at) - now
         if wait > 0:
             return schedstate(False, wait)
-        return schedstate(True, grid.following(self.name, self.schedule, now, now) - now)
+        return schedstate(True, due_times.following(self.name, self.schedule, now, now) - now)
 
 
 class GridEntry(RedBeatSchedulerEntry):  # type: ignore[misc]
@@ -51,12 +51,12 @@ class GridEntry(RedBeatSchedulerEntry):  # type: ignore[misc]
     @staticmethod
     def decode_definition(definition: str) -> Any:
         fields = json.loads(definition, cls=RedBeatJSONDecoder)
-        return {**fields, 'schedule': Due(fields['name'], grid.from_json(fields['schedule']))}
+        return {**fields, 'schedule': Due(fields['name'], due_times.from_json(fields['schedule']))}
 
     def save(self) -> GridEntry:
         names = ('name', 'task', 'args', 'kwargs', 'options', 'enabled')
         definition = {name: getattr(self, name) for name in names}
-        definition['schedule'] = grid.to_json(self.schedule.schedule)
+        definition['schedule'] = due_times.to_json(self.schedule.schedule)
         with get_redis(self.app).pipeline() as pipe:
             pipe.hset(self.key, 'definition', json.dumps(definition))
             pipe.hsetnx(self.key, 'meta', json.dumps({'last_run_at': self.last_run_at}, cls=RedBeatJSONEncoder))
@@ -84,7 +84,7 @@ class GridScheduler(RedBeatScheduler):  # type: ignore[misc]
         if not self.is_active:
             self.is_active = True
             log.info('This runner is the one that sends the tasks')
-        return min(float(super().tick(**options)), 1 - time.time() % 1 + grid.SOONEST)
+        return min(float(super().tick(**options)), 1 - time.time() % 1 + due_times.SOONEST)
 
     def maybe_due(self, entry: Any, **options: Any) -> float:
         is_due, wait = entry.is_due()
@@ -102,7 +102,7 @@ def make(app: Any, product: str, name: str, schedule: Schedule) -> GridEntry:
     last = GridEntry.load_meta(GridEntry.generate_key(app, name), app)['last_run_at']
     if last is None and isinstance(schedule, Every):
         last = NEVER
-    options = {'expires': grid.lifetime(schedule, now)}
+    options = {'expires': due_times.lifetime(schedule, now)}
     return GridEntry(
         app=app, name=name, task=f'{product}.{name}', schedule=Due(name, schedule), last_run_at=last, options=options)
 
@@ -113,4 +113,4 @@ def times(app: Any, name: str, schedule: Schedule, now: float) -> tuple[float | 
     sent = GridEntry.load_meta(GridEntry.generate_key(app, name), app)['last_run_at']
     last = sent.timestamp() if sent and sent > NEVER else None
     never = 0.0 if isinstance(schedule, Every) else now
-    return last, max(now, grid.following(name, schedule, last or never, now))
+    return last, max(now, due_times.following(name, schedule, last or never, now))

@@ -18,7 +18,7 @@ from redbeat.schedulers import get_redis
 from redis.exceptions import RedisError
 
 from ..schedule import Schedule
-from . import grid, redbeat
+from . import due_times, redbeat
 from .celery_app import prefix
 from .redbeat import GridEntry
 
@@ -109,7 +109,7 @@ class Roster:
     def _mend(self, name: str, seen: Seen, *, is_mine: bool) -> None:
         definition = seen.definitions[name]
         is_there = definition is not None and self._key(name) in seen.keys
-        if is_there and (not is_mine or _schedule_of(definition) == grid.to_json(self._schedules[name])):
+        if is_there and (not is_mine or _schedule_of(definition) == due_times.to_json(self._schedules[name])):
             return
         redbeat.make(self._app, self._product, name, self._schedules[name]).save()
         if not is_there and not self._is_first:

@@ -22,7 +22,7 @@ from gevent.lock import Semaphore
 from greenlet import gettrace, settrace
 
 from ..control import Channel
-from ..gate import Guarded
+from ..escapes import Guarded
 
 log = logging.getLogger(__name__)
 

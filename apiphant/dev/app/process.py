@@ -19,7 +19,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from ... import logs
+from ... import logs, tracebacks
 from ...api import origin, product
 from ...api.application import Application
 from ...api.origin import Origins
@@ -132,7 +132,7 @@ class AppProcess:
         except TaskFailed:
             text, is_failed = '', True
         except BaseException as error:
-            text, is_failed = logs.format_error(error), True
+            text, is_failed = tracebacks.format_error(error), True
         self._channel.send(answer=message['ask'], text=text, failed=is_failed)
 
     def _evaluate(self, message: dict[str, Any]) -> str:

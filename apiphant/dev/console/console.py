@@ -12,7 +12,7 @@ from shutil import get_terminal_size
 from typing import Any
 
 from ...api.product import Product
-from .. import gate
+from .. import escapes
 from ..line.command import may_be_kept
 from ..line.context import BadLine
 from ..line.effect import Ask, Call, Do, Edit, Open, Save, Show, Watch
@@ -39,7 +39,7 @@ Read = Callable[[str], str]  # a line, from a default to be changed
 
 def run(product: Product, listener: socket.socket, *, poll: float | None, is_plain: bool) -> int:
     """Prompt until the user leaves. Returns the exit status."""
-    screen = Screen(gate.is_colour(sys.stdout) and not is_plain)
+    screen = Screen(escapes.is_colour(sys.stdout) and not is_plain)
     with terminal_kept(), started(product, listener, screen, poll, screen) as session:
         console = Console(session, screen)
         screen.say(f'Serving {product.name} on {session.address.url} - help tells more, Ctrl-D leaves.')
@@ -146,7 +146,7 @@ class Console:
     def _show(self, effect: Show) -> None:
         text = effect.text
         if effect.is_table and not effect.output:
-            text = table.fit(gate.shown(text), get_terminal_size().columns)
+            text = table.fit(escapes.shown(text), get_terminal_size().columns)
         self._print(text, effect.output)
 
     def _ask(self, effect: Ask) -> None:
@@ -159,7 +159,7 @@ class Console:
         if output:
             self._pipe(output, f'{text}\n'.encode(errors='backslashreplace'))
         else:
-            self.screen.show(f'{gate.shown(text)}\n')
+            self.screen.show(f'{escapes.shown(text)}\n')
 
     def _pipe(self, command: str, data: bytes) -> None:
         with self.screen.given_away():

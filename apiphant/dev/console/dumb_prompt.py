@@ -1,7 +1,7 @@
 """A prompt for a terminal that cannot move the cursor: it gets no escapes."""
 from __future__ import annotations
 
-from .. import gate
+from .. import escapes
 from .advice import Advice
 from .interrupts import Interrupts
 
@@ -24,7 +24,7 @@ class DumbReader:
             raise
 
     def _read(self, default: str) -> str:
-        text = default + input(self._prompt + gate.shown(default))  # what is typed is put behind it
+        text = default + input(self._prompt + escapes.shown(default))  # what is typed is put behind it
         while self._advice.is_unfinished(text) and (more := input(' ' * len(self._prompt))):
             text += f'\n{more}'
         return text

@@ -20,7 +20,7 @@ from pygments.util import ClassNotFound
 
 from ...api.actions import ACTIONS
 from ...words import count
-from .. import gate
+from .. import escapes
 from ..line.values import json_text
 from .reply import Reply
 
@@ -112,7 +112,7 @@ def reply(answer: Reply, is_colour: bool) -> str:
 
 def status(answer: Reply, is_colour: bool) -> str:
     """With time and size."""
-    words = gate.shown(f'{answer.status} {answer.reason}')
+    words = escapes.shown(f'{answer.status} {answer.reason}')
     if is_colour:
         words = colorize('green' if answer.status < 400 else 'red', words)
     return f'{words}  {_duration(answer.seconds)}  {size(len(answer.body))}'
@@ -121,13 +121,13 @@ def status(answer: Reply, is_colour: bool) -> str:
 def body(content: bytes, is_colour: bool) -> str:
     """Of a large one only the beginning, as it came."""
     if len(content) > LARGE:
-        start = gate.shown(content[:SHOWN].decode('utf-8', 'replace'))
+        start = escapes.shown(content[:SHOWN].decode('utf-8', 'replace'))
         return f'{start}\n... {size(len(content) - SHOWN)} more; try | less or > file'
     text = content.decode('utf-8', 'replace')
     try:
         text = json_text(json.loads(text), indent=2)
     except (ValueError, RecursionError):
-        return gate.shown(text)
+        return escapes.shown(text)
     return highlight(text, JsonLexer(), _formatter()).rstrip('\n') if is_colour else text
 
 
@@ -145,7 +145,7 @@ class Painter:
     """Colours what an app prints, line by line.
 
     Keeps whether a traceback is being printed, and where one came from last.
-    What comes out passes the gate: of a traceback everything is shown, other lines may have the app's own colours.
+    What could act on the terminal is escaped: all of it in a traceback; other lines may have the app's own colours.
     """
 
     def __init__(self) -> None:
@@ -160,13 +160,13 @@ class Painter:
         if frame:
             self._in_traceback = True
             self.last_place = frame['path'], int(frame['line'])
-            path, number = colorize('cyan', gate.shown(frame['path'])), colorize('cyan', frame['line'])
-            return f'{frame["bars"]}File "{path}", line {number}{gate.shown(frame["rest"])}'
+            path, number = colorize('cyan', escapes.shown(frame['path'])), colorize('cyan', frame['line'])
+            return f'{frame["bars"]}File "{path}", line {number}{escapes.shown(frame["rest"])}'
         if log:
             self._in_traceback = False
-            text = gate.printed(log['text'], True)
+            text = escapes.printed(log['text'], True)
             return colorize(LEVELS[log['level']], log['level']) + colorize('brightblack', log['time']) + text
-        return self._of_traceback(gate.shown(line)) if self._in_traceback and line else gate.printed(line, True)
+        return self._of_traceback(escapes.shown(line)) if self._in_traceback and line else escapes.printed(line, True)
 
     def _of_traceback(self, line: str) -> str:
         """Source, the marks below it, or the error that ends it; in a group of errors, all behind bars."""

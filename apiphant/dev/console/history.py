@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ...api.product import Product, state_path
-from ..gate import Out
+from ..escapes import Out
 from .failure import reason
 
 MOST = 4_000_000  # bytes, above which only the last entries are kept

@@ -27,7 +27,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import BaseStyle, Style, merge_styles, style_from_pygments_cls
 from prompt_toolkit.validation import ValidationError, Validator
 
-from .. import gate
+from .. import escapes
 from ..line.completion import Candidate
 from . import highlight
 from .advice import Advice
@@ -37,7 +37,7 @@ from .signals import handled
 
 PASTED = 20  # characters that nobody types at once
 TICK = 1.0  # seconds between two looks at what the toolbar says
-DRAWN = (*range(0x2070), *range(0xd800, 0xe000))  # where all is that the gate does not let pass
+DRAWN = (*range(0x2070), *range(0xd800, 0xe000))  # where all is that is escaped
 MENU = 6  # lines kept free for the completion menu
 STYLE = Style.from_dict({
     'bottom-toolbar': 'noreverse ansibrightblack',
@@ -53,7 +53,7 @@ STYLE = Style.from_dict({
 
 
 class Output(Vt100_Output):
-    """Where prompt_toolkit draws. Its escapes are raw, its text goes through the gate.
+    """Where prompt_toolkit draws. Its escapes are raw, what it has of others is escaped.
 
     Never asks the terminal where the cursor is: that costs a round trip at each redraw, and a warning where nobody
     answers. setup.py has an upper bound of prompt_toolkit for that and for `Char.display_mappings`, which it does not
@@ -62,7 +62,7 @@ class Output(Vt100_Output):
 
     def write(self, data: str) -> None:
         """Also moves to the start of a line with \\r."""
-        super().write(data if data.isprintable() else '\r'.join(map(gate.shown, data.split('\r'))))
+        super().write(data if data.isprintable() else '\r'.join(map(escapes.shown, data.split('\r'))))
 
     def get_rows_below_cursor_position(self) -> int:
         """So many at least; prompt_toolkit shows a toolbar where it knows."""
@@ -131,7 +131,7 @@ class Reader:
         mistake = self._session.default_buffer.validation_error
         rest = mistake.message[columns:] if mistake else ''
         if not rest:
-            return gate.shown(advice.toolbar(columns))
+            return escapes.shown(advice.toolbar(columns))
         return '\n'.join(rest[start:start + columns] for start in range(0, len(rest), columns))
 
     def read(self, default: str = '') -> str:
@@ -152,7 +152,7 @@ class LineCompleter(Completer):
 
 
 def _completion(candidate: Candidate) -> Completion:
-    text, hint = gate.shown(candidate.text), gate.shown(candidate.hint)
+    text, hint = escapes.shown(candidate.text), escapes.shown(candidate.hint)
     return Completion(candidate.text, -candidate.length, display=text, display_meta=hint)
 
 
@@ -166,13 +166,13 @@ class LineValidator(Validator):
         if problem := self._advice.problem(document.text):
             row, column = document.translate_index_to_position(problem[1])
             line = f'line {row + 1}, ' if document.line_count > 1 else ''
-            raise ValidationError(problem[1], f'{gate.shown(problem[0])} ({line}column {column + 1})')
+            raise ValidationError(problem[1], f'{escapes.shown(problem[0])} ({line}column {column + 1})')
 
 
 class History(FileHistory):
     """Without what should not be written down. Where the file cannot be read or written, it goes on without."""
 
-    def __init__(self, path: str, advice: Advice, out: gate.Out) -> None:
+    def __init__(self, path: str, advice: Advice, out: escapes.Out) -> None:
         super().__init__(path)
         self._advice = advice
         self._out = out
@@ -236,7 +236,7 @@ def _style() -> BaseStyle:
 
 def _drawn() -> dict[str, str]:
     """How what is typed is drawn; the prompt has to know how wide that is."""
-    return {char: gate.shown(char) for char in gate.UNSAFE.findall(''.join(map(chr, DRAWN)))}
+    return {char: escapes.shown(char) for char in escapes.UNSAFE.findall(''.join(map(chr, DRAWN)))}
 
 
 def _leaving_by_signal(prompt: PromptSession[str]) -> AbstractContextManager[None]:

@@ -18,7 +18,7 @@ from typing import Any
 from prompt_toolkit.application import in_terminal
 from prompt_toolkit.application.current import get_app
 
-from .. import gate
+from .. import escapes
 from . import highlight
 from .failure import reason
 
@@ -49,14 +49,14 @@ class Screen:
         """What the app prints. It is painted without colours too: the painter keeps where a traceback ended."""
         with self._lock:
             painted = self.painter.paint(text)
-            self._put(painted if self.is_colour else gate.printed(text, False))
+            self._put(painted if self.is_colour else escapes.printed(text, False))
 
     def say(self, text: str) -> None:
         """A line of ours."""
-        self.write(f'{gate.shown(text)}\n')
+        self.write(f'{escapes.shown(text)}\n')
 
     def show(self, text: str) -> None:
-        """Coloured already, after values in it went through the gate."""
+        """Coloured already, after what could act on the terminal in it was escaped."""
         with self._lock:
             self._put(text)
 
@@ -87,7 +87,7 @@ class Screen:
         """Under the lock."""
         while self._waiting and self.is_free.is_set():
             text = self._waiting.popleft()
-            sys.stdout.write(gate.coloured(text) if self.is_colour else gate.shown(text))
+            sys.stdout.write(escapes.coloured(text) if self.is_colour else escapes.shown(text))
         sys.stdout.flush()
 
     # Others who have the terminal

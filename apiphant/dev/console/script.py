@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 
-from ..gate import StreamOut
+from ..escapes import StreamOut
 from ..line.context import BadLine
 from ..line.effect import Ask, Call, Do, Edit, Effect, Open, Save, Show, Watch
 from . import shell

@@ -14,7 +14,7 @@ from ... import address
 from ...address import Address
 from ...api.product import Product
 from ..control import agent
-from ..gate import Out
+from ..escapes import Out
 from ..line.calls import suggestion
 from ..line.command import interpret
 from ..line.context import BadLine, Context

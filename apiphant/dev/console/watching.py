@@ -4,7 +4,7 @@ from __future__ import annotations
 import threading
 from difflib import unified_diff
 
-from .. import gate
+from .. import escapes
 from ..line.effect import Call
 from . import highlight
 from .failure import failed
@@ -63,7 +63,7 @@ class Watching:
 
 
 def _text_of(reply: Reply) -> str:
-    return gate.shown(f'{reply.status} {reply.reason}') + f'\n{highlight.body(reply.body, False)}'
+    return escapes.shown(f'{reply.status} {reply.reason}') + f'\n{highlight.body(reply.body, False)}'
 
 
 def _changes(before: str, after: str) -> list[str]:

@@ -22,8 +22,8 @@ from typing import Any, NoReturn
 from ...words import reason
 from .bad_text import BadText, Needs
 from .json_with_paths import CUT_OFF_NUMBER, TEXT, Reader, Sources, read_json, read_reply, refuse_path
-from .keys import KEY, UNKNOWN, Tree, put
 from .paths import ESCAPED, NO_NAMES, PATH, NoValue, look_up
+from .request_keys import KEY, UNKNOWN, Tree, put
 from .values import described, shortened
 
 __all__ = ['BadText', 'is_unfinished', 'parse', 'problem']

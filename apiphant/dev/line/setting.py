@@ -81,4 +81,5 @@ def _listed(context: Context) -> str:
     fields = [f'{name}:={json_text(value)}' for name, value in masked(dict(context.sticky.fields)).items()]
     headers = [f'{name}: {value}' for name, value in masked(dict(context.sticky.headers)).items()]
     names = [f'${name} = {json_text(value)}' for name, value in masked(dict(context.names)).items()]
-    return '\n'.join(fields + headers + names) or 'Nothing is set: set token=... goes with each call, name = $.id keeps a value.'
+    nothing = 'Nothing is set: set token=... goes with each call, name = $.id keeps a value.'
+    return '\n'.join(fields + headers + names) or nothing

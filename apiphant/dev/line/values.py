@@ -4,12 +4,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .. import gate
+from .. import escapes
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
     """JSON that can be written and shown: what could act on a terminal, and halves of surrogate pairs, are escaped."""
-    return gate.shown_json(json.dumps(value, indent=indent, ensure_ascii=False))
+    return escapes.shown_json(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def described(value: Any) -> str:

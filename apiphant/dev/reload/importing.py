@@ -19,8 +19,8 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from ...api.around import check_package
-from ...logs import format_error
 from ...modules import is_a
+from ...tracebacks import format_error
 from .attempts import Attempt, Parsed
 from .files import digest_of
 from .graph import imports_of, patches_of

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from ...words import count
-from .. import gate
+from .. import escapes
 from .attempts import Attempt
 from .files import Tree
 
@@ -57,9 +57,9 @@ class Reporter:
     def show(self, name: str) -> str:
         """The file of a module, or a file that is none, as a person would name it."""
         if name.startswith('/'):
-            return gate.shown(name.removeprefix(self._folder))
+            return escapes.shown(name.removeprefix(self._folder))
         if name in self.tree:
-            return gate.shown(self.tree[name].path.removeprefix(self._folder))
+            return escapes.shown(self.tree[name].path.removeprefix(self._folder))
         return name.removeprefix(self._name + '.').replace('.', '/') + ' (gone)'
 
     def _list(self, names: Iterable[str]) -> str:

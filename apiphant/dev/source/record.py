@@ -10,7 +10,7 @@ import tokenize
 from io import BytesIO
 from pathlib import Path
 
-from ...files import write_whole
+from ...atomic_write import write_whole
 from ...words import reason
 from .additions import additions
 from .edits import Replacement, Source

@@ -80,7 +80,7 @@ def test_short_secrets(said):
     assert stream.getvalue() == 'Error 111 at 1\n'
 
 
-beat = pytest.importorskip('apiphant.background.cluster.grid', reason='needs Celery')
+beat = pytest.importorskip('apiphant.background.cluster.due_times', reason='needs Celery')
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC).timestamp()
 
 

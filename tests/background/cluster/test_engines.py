@@ -38,7 +38,9 @@ def check_runs(program, shown):
     for _ in range(2):
         program.wait_for_line('Task quick: OK', len(program.lines))
     program.wait_for_line(f'Running quick every 1 s on {shown}$')
-    assert not [line for line in program.lines if line.startswith(('WARNING', 'ERROR')) and 'still running' not in line]
+    late = ('still running', 'skipped')  # as on a busy machine
+    troubles = [line for line in program.lines if line.startswith(('WARNING', 'ERROR'))]
+    assert not [line for line in troubles if not any(word in line for word in late)]
 
 
 def make_certificate(folder):

@@ -1,4 +1,4 @@
-"""Runners that share a real redis, and what happens when either dies. All time limits are those of the issue."""
+"""Runners that share a real redis, and what happens when either dies. A time limit is one of an idle machine."""
 import os
 import re
 import signal
@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from apiphant.background.on_error import QUIET
+from tests.kit.cpu import is_quick
 from tests.kit.processes import children, free_port
 from tests.kit.redis import PASSWORD, Redis
 from tests.kit.running import Program, clean_environment, run_cli, wait_for, write_tree
@@ -62,8 +64,7 @@ def spins():
     while not os.path.exists('begin'):
         time.sleep(0.1)
     say('SPINS')
-    end = time.monotonic() + %d
-    while time.monotonic() < end:
+    while not os.path.exists('end'):
         pass
     say('SPUN')
 '''
@@ -110,47 +111,41 @@ def gap_after(when, *runners):
     """The longest pause between runs, from then until another scheduler is the active one and has sent tasks."""
     wait_for(lambda: sum(runner.text.count(ACTIVE) for runner in runners) > 1, 'another scheduler')
     wait_for_run(time.time() + 1, *runners)
-    found = max(gaps([begun for begun in times('QUICK', *runners) if begun > when - 2]))
-    print('gap', found)
-    return found
+    return max(gaps([begun for begun in times('QUICK', *runners) if begun > when - 2]))
 
 
 def test_once(start, redis, tmp_path):
-    """In a window of 30 s: a second's task runs once a second; one that takes longer never runs twice at a time;
-    one that fails runs later and later.
+    """A second's task runs once a second; one that takes longer never runs twice at a time; one that fails runs later
+    and later.
     """
+    begin = time.monotonic()
     runners = both(start, TASKS)
-    begin = time.time()
-    time.sleep(8)
-    assert redis.ask('EXISTS', 'apiphant.shop:failures:mends') == '1'
+    wait_for(lambda: redis.ask('EXISTS', 'apiphant.shop:failures:mends') == '1', 'a failure to be noted')
     write_tree(tmp_path, {'mended': ''})
-    time.sleep(22)
-    runs = [when for when in times('QUICK', *runners) if begin < when < begin + 30]
-    print(len(runs), 'runs', [round(gap, 2) for gap in gaps(runs)])
-    assert 27 <= len(runs) <= 31
-    assert min(gaps(runs)) > 0.3
-    assert all(len(times('QUICK', runner)) > 3 for runner in runners)
+    wait_for(lambda: all(len(times('QUICK', runner)) > 3 for runner in runners), 'runs on each')
+    wait_for(lambda: len(times('QUICK', *runners)) > 20, 'runs of quick')
+    runs = times('QUICK', *runners)
+    assert len(runs) <= runs[-1] - runs[0] + 3  # twice as many, if each scheduler sent it
+    wait_for(lambda: len(times('BEGAN', *runners)) > 7, 'runs of slow')
     began, ended = times('BEGAN', *runners), times('ENDED', *runners)
     assert all(before <= after for before, after in zip(ended, began[1:], strict=False))
-    assert len(began) >= 8
-    assert any('Task slow: skipped, still running.' in runner.text for runner in runners)
+    skipped = 'Task slow: skipped, still running.'
+    wait_for(lambda: any(skipped in runner.text for runner in runners), 'a run to be skipped')
     variables = clean_environment(APIPHANT_ENGINE=redis.url, APIPHANT_PRODUCT='shop')
     answer = run_cli('-A', 'apiphant.background.cluster', 'inspect', 'active', module='celery', env=variables)
     assert answer.returncode == 0, answer
     assert answer.stdout.count('->  shop-runner-') == 2
     answer = run_cli('-A', 'apiphant.background.cluster', 'inspect', 'ping', module='celery', env=variables)
     assert (answer.stdout.count('->  shop-runner-'), answer.stdout.count('->  shop-beat-')) == (2, 1)
-    assert sum(runner.text.count('REPORTED ZeroDivisionError: division by zero') for runner in runners) == 1
-    failed = gaps(times('FAILS', *runners))
-    print('failures', [round(gap, 2) for gap in failed])
-    assert failed[0] < 1.5  # at once, then on the full second
-    assert all(0.7 <= gap / 2 ** number <= 1.3 for number, gap in enumerate(failed[1:], 1))
-    assert 4 <= len(failed) <= 5
+    reports = sum(runner.text.count('REPORTED ZeroDivisionError: division by zero') for runner in runners)
+    assert 1 <= reports <= 1 + (time.monotonic() - begin) // QUIET
+    failed = wait_for(lambda: times('FAILS', *runners)[4:], 'failures')
+    assert failed[0] - times('FAILS', *runners)[1] > 10  # 2, 4 and 8 s; without a delay, 3 s
     assert redis.ask('EXISTS', 'apiphant.shop:failures:mends') == '0'
-    assert len([line for runner in runners for line in runner.lines if line.endswith('Task mends: OK.')]) > 8
+    wait_for(lambda: sum(runner.text.count('Task mends: OK.') for runner in runners) > 8, 'runs of mends')
     scheduler, = children(runners[0].process.pid)
     runners[0].process.kill()
-    assert gap_after(time.time(), *runners) <= GAP
+    assert is_quick(gap_after(time.time(), *runners), GAP)
     wait_for(lambda: not os.path.exists(f'/proc/{scheduler}/exe'), 'the scheduler to end with its runner')
 
 
@@ -164,7 +159,7 @@ def test_killed(start, kill):
         os.killpg(pid, signal.SIGKILL)
     else:
         os.kill(scheduler, signal.SIGKILL)
-    assert gap_after(when, active, other) <= GAP
+    assert is_quick(gap_after(when, active, other), GAP)
     if kill == 'scheduler':
         assert 'The scheduler ended with status -9; starting it again' in active.text
 
@@ -176,17 +171,18 @@ def health(folder, number):
 
 def test_stuck(start, tmp_path):
     """The run of a task that never waits goes on alone, and is named."""
-    runners = both(start, STUCK % 8)
+    runners = both(start, STUCK)
     write_tree(tmp_path, {'begin': ''})
-    wait_for(lambda: times('SPUN', *runners), 'the end of it')
-    began, ended = times('SPINS', *runners), times('SPUN', *runners)
+    wait_for(lambda: times('SPINS', *runners), 'the beginning of it')
     stuck, other = sorted(runners, key=lambda runner: 'SPINS' not in runner.text)
-    stuck.wait_for_line('Task spins holds all others, for [34] s now:')
+    seen = len(times('QUICK', other))
+    stuck.wait_for_line(r'Task spins holds all others, for \d+ s now:')
+    wait_for(lambda: len(times('QUICK', other)) >= seen + 6, 'runs on the other')
+    write_tree(tmp_path, {'end': ''})
     stuck.wait_for_line('Task spins: OK')
-    time.sleep(1)
+    stuck.wait_for_line('Task quick', len(stuck.lines))
     assert 'celery.' not in stuck.text  # nor where it finds what it had taken and is late for
-    assert len([when for when in times('QUICK', other) if began[0] < when < ended[0]]) >= 6
-    assert len(began) == 1
+    assert len(times('SPINS', *runners)) == 1
     assert 'lock' not in stuck.text
 
 
@@ -195,7 +191,7 @@ def test_health(start, redis, tmp_path):
     wait_for(lambda: health(tmp_path, 0)[0] == 0, 'the first tick')
     status, text = health(tmp_path, 0)
     assert status == 0
-    assert re.fullmatch('alive: the last tick was [01] s ago', text)
+    assert re.fullmatch(r'alive: the last tick was \d+ s ago', text)
     assert health(tmp_path, 1) == (1, 'not alive: it never ran')
     runner.wait_for_line('Task quick: OK')
     words = ('-c', RUN, 'shop', '--engine', redis.url, '--list')
@@ -230,9 +226,8 @@ def test_redis_away(start, redis):
     for runner, since in zip(runners, seen, strict=True):
         runner.wait_for_line('Task ', since)
     both_late = time.time() - back
-    print('costs', late, both_late)
-    assert late <= GAP
-    assert both_late <= 2 * GAP
+    assert is_quick(late, GAP)
+    assert is_quick(both_late, 2 * GAP)
     for runner in runners:
         runner.wait_for_line('is back')
         assert said(runner) == [
@@ -271,17 +266,19 @@ def test_drain(start, redis):
 
 
 @pytest.mark.parametrize(('source', 'line', 'status'), [
-    pytest.param(ENDLESS, 'BEGAN', 0, id='waits'), pytest.param(STUCK % 600, 'SPINS', 1, id='never waits')])
+    pytest.param(ENDLESS, 'BEGAN', 0, id='waits'), pytest.param(STUCK, 'SPINS', 1, id='never waits')])
 def test_drain_has_a_limit(start, tmp_path, source, line, status):
     write_tree(tmp_path, {'begin': ''})
     runner = start(source)
     runner.wait_for_line(line)
-    when = time.time()
+    when = time.monotonic()
     assert runner.end() == status
+    taken = time.monotonic() - when
+    assert taken > 9
+    assert is_quick(taken, 14)
     assert ('Task spins holds all others, and is ended' in runner.text) == (status == 1)
     assert ('Task endless: still running after 10 s, and is ended' in runner.text) == (status == 0)
     assert ('CLEANED' in runner.lines) == (status == 0)
-    assert 9 < time.time() - when < 14
 
 
 def test_unreachable(start, redis):

@@ -2,10 +2,8 @@
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -44,21 +42,11 @@ def delete(request):
     while True:
         pass
 """
-SHOP = {'shop/api/v0/echo.py': ECHO, 'shop/api/v0/work.py': WORK, 'shop/api/v1/echo.py': ECHO.replace("'shop'", "'version one'")}
+SHOP = {
+    'shop/api/v0/echo.py': ECHO, 'shop/api/v0/work.py': WORK,
+    'shop/api/v1/echo.py': ECHO.replace("'shop'", "'version one'")}
 DIVIDE = "return {'x': 1 / request['by']}"
 DIVIDE_LINE, SPIN_LINE = (WORK.splitlines().index(f'    {line}') + 1 for line in (DIVIDE, 'while True:'))
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Console]]:
-    """Starts consoles of the product shop, waits for their prompts, and ends them."""
-    write_tree(tmp_path, SHOP)
-    with ExitStack() as stack:
-        def begin(*command: str, **options: Any) -> Console:
-            console = stack.enter_context(Console(tmp_path, *command, **options))
-            console.wait_for_text(PROMPT)
-            return console
-        yield begin
 
 
 @pytest.fixture
@@ -417,7 +405,9 @@ def test_signal_with_half_line(console: Console) -> None:
 def test_closed_window(console: Console) -> None:
     app, port = console.wait_for_app(), console.port
     console.hang_up()
-    wait_for(lambda: not is_running(app) and not is_running(console.pid) and is_free(port), 'both processes to end, and listening')
+    wait_for(
+        lambda: not is_running(app) and not is_running(console.pid) and is_free(port),
+        'both processes to end, and listening')
 
 
 def test_killed_console(start: Callable[..., Console]) -> None:

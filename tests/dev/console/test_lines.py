@@ -1,10 +1,8 @@
 """Whatever comes of a line, there is one line of text about it, and the prompt again. Scripts go on."""
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,17 +24,6 @@ LONG = 'x' * 140_000
 TRACE = 'Traceback'
 TOO_LONG = 'the command cannot be given to sh: argument list too long'
 DEV = ('-m', 'apiphant.cli', 'dev')
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Console]]:
-    write_tree(tmp_path, SHOP)
-    with ExitStack() as stack:
-        def begin(*command: str, **options: Any) -> Console:
-            console = stack.enter_context(Console(tmp_path, *command, **options))
-            console.wait_for_text(PROMPT)
-            return console
-        yield begin
 
 
 def assert_goes_on(console: Console) -> None:
@@ -209,7 +196,8 @@ def test_script_goes_on(tmp_path: Path, line: str, status: int, said: str, encod
     write_tree(tmp_path, SHOP)
     (tmp_path / 'shop/api/test.py').write_bytes(b'# \xff\n')
     lines = f'read echo\n{line}\nread echo after=it\n'.encode('utf-8', 'surrogateescape')
-    done = subprocess.run([sys.executable, *DEV, str(tmp_path / 'shop'), '127.0.0.1:0'], input=lines, capture_output=True,
+    done = subprocess.run([sys.executable, *DEV, str(tmp_path / 'shop'), '127.0.0.1:0'], input=lines,
+                          capture_output=True,
                           env=clean_environment(PYTHONIOENCODING=encoding), timeout=DEADLINE, check=False)
     assert done.returncode == status
     assert said in done.stderr.decode()

@@ -10,7 +10,8 @@ MEGABYTES = b'0123456789abcde ' * 1_000_000
 
 
 @pytest.mark.parametrize('printed', [
-    b'', b'\n', b'a\nb', b'a\n\nb\n', b'no end', 'split é'.encode() * 20_000 + b'\n', b'bad \xff\xfe\n', MEGABYTES, b'a\n' + MEGABYTES + b'\nb\n'])
+    b'', b'\n', b'a\nb', b'a\n\nb\n', b'no end', 'split é'.encode() * 20_000 + b'\n', b'bad \xff\xfe\n', MEGABYTES,
+    b'a\n' + MEGABYTES + b'\nb\n'])
 def test_whole_lines(printed: bytes) -> None:
     source, sink = os.pipe()
     written: list[str] = []

@@ -50,7 +50,8 @@ from apiphant.validation import field
 
 def create(request):
     """A new city."""
-    return {'name': field(request, 'name', valid_type=str, is_required=True), 'size': field(request, 'size', valid_type=int)}
+    name = field(request, 'name', valid_type=str, is_required=True)
+    return {'name': name, 'size': field(request, 'size', valid_type=int)}
 
 def read(request):
     return {}
@@ -172,7 +173,8 @@ def test_bad_line_explained(shop: Path) -> None:
 
 def test_bytes_that_are_no_text(shop: Path) -> None:
     done = subprocess.run([sys.executable, '-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0'],
-                          env=clean_environment(), input=b'read \xff\nread echo n:=1\n', capture_output=True, timeout=DEADLINE, check=False)
+                          env=clean_environment(), input=b'read \xff\nread echo n:=1\n', capture_output=True,
+                          timeout=DEADLINE, check=False)
     assert done.returncode == 2
     assert done.stdout == b'{"n":1,"server":"shop"}\n'
     assert b'Traceback' not in done.stderr
@@ -194,7 +196,8 @@ def test_app_that_cannot_start(shop: Path) -> None:
     """Nobody is there to save a file: it ends, and says why."""
     (shop / 'api/v0/dying.py').write_text(DYING)
     done = subprocess.run([sys.executable, '-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0', '-c', 'read echo'],
-                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False)
+                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
     assert done.returncode == 1
     assert 'exit status 3' in done.stderr
     assert 'Traceback' not in done.stderr
@@ -211,7 +214,8 @@ def test_interrupt_of_script(shop: Path) -> None:
 
 def test_reader_that_leaves(shop: Path) -> None:
     """`apiphant dev shop < many | head -1`"""
-    process = subprocess.Popen([sys.executable, '-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0'], env=clean_environment(),
+    process = subprocess.Popen([sys.executable, '-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0'],
+                               env=clean_environment(),
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process:
         assert process.stdin and process.stdout and process.stderr
@@ -229,7 +233,9 @@ def test_reader_that_leaves(shop: Path) -> None:
 def test_terminal_is_no_script(shop: Path) -> None:
     """`-c` in a terminal is as in a pipe: no prompt and no escapes."""
     environment = clean_environment(TERM='xterm-256color')
-    with Terminal(sys.executable, '-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0', '-c', 'read echo n:=1', environment=environment) as terminal:
+    with Terminal(
+            sys.executable, '-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0', '-c', 'read echo n:=1',
+            environment=environment) as terminal:
         assert terminal.wait() == 0
         assert terminal.lines[-1] == '{"n":1,"server":"shop"}'
         assert 'shop>' not in terminal.text
@@ -261,14 +267,17 @@ def test_order_of_outputs(shop: Path) -> None:
 
 
 def test_output_to_file(shop: Path, tmp_path: Path) -> None:
-    done = run_cli('dev', str(shop), '127.0.0.1:0', '-c', 'read echo n:=1 > x.json', '-c', 'read echo n:=2 >> x.json', '-c', 'curl > "two words.txt"', cwd=tmp_path)
+    done = run_cli(
+        'dev', str(shop), '127.0.0.1:0', '-c', 'read echo n:=1 > x.json', '-c', 'read echo n:=2 >> x.json', '-c',
+        'curl > "two words.txt"', cwd=tmp_path)
     assert (done.stdout, done.returncode) == ('', 0)
     assert (tmp_path / 'x.json').read_text() == '{"n":1,"server":"shop"}\n{"n":2,"server":"shop"}\n'
     assert (tmp_path / 'two words.txt').read_text().startswith('curl ')
 
 
 @pytest.mark.parametrize(('line', 'status'), [
-    ('read echo | false', 1), ('read echo | no-such-command-here', 1), ('read echo > /no/such/folder/x', 1), ('read nothing | cat', 1), ('help | exit 3', 1),
+    ('read echo | false', 1), ('read echo | no-such-command-here', 1), ('read echo > /no/such/folder/x', 1),
+    ('read nothing | cat', 1), ('help | exit 3', 1),
     ('read echo |', 2), ('quit | cat', 2)])
 def test_exit_status_of_output(shop: Path, line: str, status: int) -> None:
     done = run_lines(shop, line)
@@ -307,7 +316,8 @@ def test_curl_runs(shop: Path, request_text: str) -> None:
 
 
 def test_curl_of_unix_socket(shop: Path, tmp_path: Path) -> None:
-    done = run_cli('dev', str(shop), f'unix:{tmp_path}/a b.sock', '-c', 'read echo n:=1', '-c', 'curl | sh 2> /dev/null')
+    done = run_cli(
+        'dev', str(shop), f'unix:{tmp_path}/a b.sock', '-c', 'read echo n:=1', '-c', 'curl | sh 2> /dev/null')
     first, again = done.stdout.splitlines()
     assert json.loads(first) == json.loads(again) == {'n': 1, 'server': 'shop'}
 
@@ -355,7 +365,8 @@ def test_no_help(shop: Path, line: str) -> None:
     assert 'Traceback' not in done.stderr
 
 
-@pytest.mark.parametrize(('line', 'named'), [('read ehco', 'did you mean read echo?'), ('update echo', 'echo has no update; it has create, read')])
+@pytest.mark.parametrize(('line', 'named'), [
+    ('read ehco', 'did you mean read echo?'), ('update echo', 'echo has no update; it has create, read')])
 def test_target_mistyped(shop: Path, line: str, named: str) -> None:
     done = run_lines(shop, line)
     assert named in done.stderr
@@ -370,7 +381,8 @@ def test_version_used(shop: Path) -> None:
     assert (done.returncode, 'v0, v1' in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize('line', ['watch', 'watch read echo', 'unwatch', 'edit', 'edit read echo', 'open', 'open api/v0/echo.py:1'])
+@pytest.mark.parametrize('line', [
+    'watch', 'watch read echo', 'unwatch', 'edit', 'edit read echo', 'open', 'open api/v0/echo.py:1'])
 def test_words_for_a_terminal(shop: Path, line: str) -> None:
     done = run_lines(shop, 'read echo', line)
     assert done.returncode == 2
@@ -402,7 +414,9 @@ def test_py(shop: Path, lines: list[str], text: str) -> None:
     assert (done.stdout, done.returncode) == (text, 0)
 
 
-@pytest.mark.parametrize(('line', 'last'), [('py 1 / 0', 'ZeroDivisionError: division by zero'), ('py 1 +', 'SyntaxError: invalid syntax'), ('py quit()', 'SystemExit'), ('py nope', "NameError: name 'nope' is not defined")])
+@pytest.mark.parametrize(('line', 'last'), [
+    ('py 1 / 0', 'ZeroDivisionError: division by zero'), ('py 1 +', 'SyntaxError: invalid syntax'),
+    ('py quit()', 'SystemExit'), ('py nope', "NameError: name 'nope' is not defined")])
 def test_py_that_raises(shop: Path, line: str, last: str) -> None:
     """Its traceback, which is one; the app goes on."""
     done = run_lines(shop, line, 'read echo')
@@ -422,7 +436,9 @@ def test_tasks(shop: Path) -> None:
     (shop / 'api/background.py').write_text(TASKS)
     done = run_lines(shop, 'tasks', 'run clean', 'run fail', 'run nothing')
     assert (done.stdout, done.returncode) == ('clean every 60 s\nfail every 0.5 s\n', 1)
-    for text in ("There is no task 'nothing'; there are: clean, fail", 'cleaned', 'Task clean: OK.', 'Task fail failed:', 'ZeroDivisionError', "told 'Task fail failed:'"):
+    for text in (
+            "There is no task 'nothing'; there are: clean, fail", 'cleaned', 'Task clean: OK.', 'Task fail failed:',
+            'ZeroDivisionError', "told 'Task fail failed:'"):
         assert text in done.stderr
     assert done.stderr.count('cleaned') == 1
 
@@ -431,7 +447,8 @@ def test_no_tasks(shop: Path) -> None:
     assert run_lines(shop, 'tasks').stdout == 'There are no background tasks.\n'
 
 
-@pytest.mark.parametrize(('level', 'is_logged'), [('debug', True), ('info', True), ('warning', False), ('error', False)])
+@pytest.mark.parametrize(('level', 'is_logged'), [
+    ('debug', True), ('info', True), ('warning', False), ('error', False)])
 def test_log_level(shop: Path, level: str, is_logged: bool) -> None:
     done = run_lines(shop, f'log {level}', 'read echo a=1', 'create echo')
     assert ('reading' in done.stderr) == is_logged
@@ -442,7 +459,8 @@ def test_log_level(shop: Path, level: str, is_logged: bool) -> None:
 def test_ask_app_that_cannot_start(shop: Path, line: str) -> None:
     (shop / 'api/v0/dying.py').write_text(DYING)
     done = subprocess.run([sys.executable, '-m', 'apiphant.cli', 'dev', str(shop), '127.0.0.1:0', '-c', line],
-                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False)
+                          env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
     assert done.returncode == 1
     assert 'does not start' in done.stderr
     assert 'Traceback' not in done.stderr
@@ -463,14 +481,17 @@ def calls_in(server: Program) -> list[str]:
 
 def count_of_calls(server: Program) -> int:
     """Those that have lines, and those that were counted."""
-    more = [int(match[1]) for line in server.lines if (match := re.search(r'INFO \d\d:\d\d:\d\d and (\d+) calls? more in the last second$', line))]
-    return len(calls_in(server)) + sum(more)
+    more = re.findall(r'INFO \d\d:\d\d:\d\d and (\d+) calls? more in the last second$', server.text, re.MULTILINE)
+    return len(calls_in(server)) + sum(map(int, more))
 
 
 @pytest.mark.parametrize(('sent', 'logged'), [
-    (b'POST /api/v0/echo/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n', r'POST /api/v0/echo/read 200'),
-    (b'POST /api/v0/nothing/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n', r'POST /api/v0/nothing/read 404'),
-    (b'POST /api/v0/echo/create HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n', r'POST /api/v0/echo/create 500'),
+    (b'POST /api/v0/echo/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+     r'POST /api/v0/echo/read 200'),
+    (b'POST /api/v0/nothing/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+     r'POST /api/v0/nothing/read 404'),
+    (b'POST /api/v0/echo/create HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+     r'POST /api/v0/echo/create 500'),
     (b'GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n', r'GET /nothing 404'),
 ])
 def test_call_logged(shop: Path, sent: bytes, logged: str) -> None:
@@ -520,7 +541,8 @@ def test_flood_of_calls(shop: Path) -> None:
     (shop / 'api/v0/quiet.py').write_text('def read(request):\n    return {}\n')
     with dev(shop) as server:
         start = time.monotonic()
-        with Wire(server, b'POST /api/v0/quiet/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}' * 500) as wire:
+        one = b'POST /api/v0/quiet/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}'
+        with Wire(server, one * 500) as wire:
             assert [wire.answer().body for _ in range(500)] == [b'{}'] * 500
         seconds = time.monotonic() - start
         wait_for(lambda: count_of_calls(server) == 500, 'all calls to be told of')
@@ -636,7 +658,8 @@ def test_values_and_what_goes_with_each_call(shop: Path) -> None:
         {'token': 't', 'server': 'shop'},
         {'city': 'Berlin', 'token': 't', 'server': 'shop'},
         {'city': 'Bonn', 'token': 't', 'server': 'shop'},
-        {'HTTP_AUTHORIZATION': 'Bearer t', 'CONTENT_TYPE': 'application/json', 'body': '{"city": "Berlin", "token": "t"}'},
+        {'HTTP_AUTHORIZATION': 'Bearer t', 'CONTENT_TYPE': 'application/json',
+         'body': '{"city": "Berlin", "token": "t"}'},
         {'HTTP_AUTHORIZATION': None, 'CONTENT_TYPE': 'application/json', 'body': '{}'},
         {'x': 't', 'server': 'shop'},
         {'x': 't', 'n': 4, 'server': 'shop'},

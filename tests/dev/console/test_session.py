@@ -1,4 +1,4 @@
-"""A whole session at the console: what is typed, what is seen, debugged and piped. Most tests share one console, its screen cleared before each."""
+"""A whole session at the console: what is typed, what is seen, debugged and piped. Most tests share one console."""
 import json
 import os
 import re
@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,10 @@ cp "$last" before
 [ ! -f replacement ] || cp replacement "$last"
 mv opened.new opened
 '''
-SHOP = {'shop/api/v0/echo.py': ECHO, 'shop/api/v0/item.py': ITEM, 'shop/api/v0/stop.py': STOP, 'shop/api/v0/loud.py': LOUD,
-        'shop/api/background.py': BACKGROUND}
-STOP_AFTER = STOP.splitlines().index('    after = before + 1') + 1 - (sys.version_info >= (3, 13))  # from then on pdb stops at the call
+SHOP = {'shop/api/v0/echo.py': ECHO, 'shop/api/v0/item.py': ITEM, 'shop/api/v0/stop.py': STOP,
+        'shop/api/v0/loud.py': LOUD, 'shop/api/background.py': BACKGROUND}
+PDB_STOPS_AT_THE_CALL = sys.version_info >= (3, 13)
+STOP_AFTER = STOP.splitlines().index('    after = before + 1') + 1 - PDB_STOPS_AT_THE_CALL
 PASTE = '\x1b[200~%s\x1b[201~'
 RELOADED = b'Reloaded'
 BACKSPACES = '\x7f' * 49
@@ -102,7 +103,6 @@ class Shop(Console):
     def __init__(self, folder: Path, *command: str, **options: Any) -> None:
         write_tree(folder, {**SHOP, 'editor': EDITOR})
         (folder / 'editor').chmod(0o755)
-        self.folder = folder
         before = Path.cwd()
         os.chdir(folder)  # the console's working directory, where files go
         try:
@@ -111,15 +111,13 @@ class Shop(Console):
             os.chdir(before)
 
     def clear(self) -> None:
-        """An empty prompt on an empty screen, and the files as at first, whatever was typed before."""
-        if self.cursor_line != PROMPT.strip():
-            self.send(CTRL_C)
-            self.wait_for_line(PROMPT.strip())
-        for name, text in SHOP.items():
-            if (self.folder / name).read_text() != text:
-                self.save(name, text)
-        self.enter('clear')
-        self.wait_until(lambda: self._screen.cursor.y == 0 and self._screen.display[0].rstrip() == PROMPT.strip(), 'an empty screen')
+        """The files are as at first, too."""
+        super().clear()
+        changed = [name for name, text in SHOP.items() if (self.folder / name).read_text() != text]
+        for name in changed:
+            self.save(name, SHOP[name])
+        if changed:
+            super().clear()
 
     def type(self, text: str) -> None:
         self.send(text)
@@ -135,62 +133,6 @@ class Shop(Console):
     def kept(self) -> str:
         (path,) = (self.folder / 'state').rglob('*.history')
         return path.read_text()
-
-
-class Shared:
-    """A console for one test after the other. One that cannot be brought back to an empty prompt is given up, and the next test gets another."""
-
-    def __init__(self, folders: Callable[[], Path]) -> None:
-        self._folders = folders
-        self._console: Shop | None = None
-
-    def get(self) -> Shop:
-        if self._console is None:
-            self._console = Shop(self._folders())
-            self._console.call('read echo', '200 OK')
-            self._console.clear()
-        return self._console
-
-    def put_back(self) -> None:
-        assert self._console
-        try:
-            self._console.clear()
-        except AssertionError:
-            self.end()
-            raise
-
-    def end(self) -> None:
-        console, self._console = self._console, None
-        if console:
-            console.__exit__()
-
-
-@pytest.fixture(scope='module')
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    consoles = Shared(lambda: tmp_path_factory.mktemp('session'))
-    yield consoles
-    consoles.end()
-
-
-@pytest.fixture
-def console(shared: Shared) -> Iterator[Shop]:
-    yield shared.get()
-    shared.put_back()
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
-    started = []
-
-    def begin(*command: str, **options: Any) -> Shop:
-        started.append(Shop(tmp_path, *command, **options))
-        started[-1].wait_for_text(PROMPT)
-        return started[-1]
-    try:
-        yield begin
-    finally:
-        for console in started:
-            console.__exit__()
 
 
 # Typing
@@ -322,7 +264,8 @@ def test_edit_does_not_run(console: Shop) -> None:
     console.call('read echo a=1', '"a": "1"')
     (console.folder / 'replacement').write_text('read echo {\n  "edited": true\n}\n')
     console.enter('edit')
-    console.wait_until(lambda: self_lines(console) == [PROMPT + 'read echo {', '        "edited": true', '      }'], 'the edited call')
+    console.wait_until(
+        lambda: self_lines(console) == [PROMPT + 'read echo {', '        "edited": true', '      }'], 'the edited call')
     assert (console.folder / 'before').read_text() == 'read echo {\n  "a": "1"\n}'
     assert '"edited": true,' not in console.text
     console.call('', '"edited": true,')
@@ -353,7 +296,7 @@ def test_save_as_test(console: Shop) -> None:
     path = console.folder / 'shop/api/test.py'
     console.call('read item number:=6', '"id": 66')
     console.call('save', 'Added to shop/api/test.py')
-    line = """test("item", 'read', {"number": 6}, 200, {"items": [{"id": %d}], "colour": "red"})""".replace('"item"', "'item'")
+    line = """test('item', 'read', {"number": 6}, 200, {"items": [{"id": %d}], "colour": "red"})"""
     assert path.read_text().splitlines()[-1] == line % 66
     console.save('shop/api/v0/item.py', ITEM.replace('* 11', '* 13'))
     console.call('again', '"id": 78')
@@ -361,8 +304,9 @@ def test_save_as_test(console: Shop) -> None:
     text = path.read_text()
     assert text.splitlines()[-1] == line % 78
     assert text.count('test(') == 1
-    program = f'from apiphant.test import config; config.port = {console.port}; import runpy; runpy.run_path({str(path)!r})'
-    assert subprocess.run([sys.executable, '-c', program], timeout=DEADLINE, capture_output=True, check=False).returncode == 0
+    config = f'from apiphant.test import config; config.port = {console.port}'
+    program = f'{config}; import runpy; runpy.run_path({str(path)!r})'
+    subprocess.run([sys.executable, '-c', program], timeout=DEADLINE, capture_output=True, check=True)
     path.unlink()
 
 
@@ -399,7 +343,9 @@ def test_calls_of_others(console: Shop) -> None:
     console.send('read ec')
     console.wait_for_menu('echo')
     assert OutsideCall(console.port, '/api/v0/item/read', number=1).result() == 200
-    console.wait_until(lambda: re.search(r'^INFO \d\d:\d\d:\d\d POST /api/v0/item/read 200 \d+\.\d ms$', console.text, re.MULTILINE), 'one line')
+    console.wait_until(
+        lambda: re.search(r'^INFO \d\d:\d\d:\d\d POST /api/v0/item/read 200 \d+\.\d ms$', console.text, re.MULTILINE),
+        'one line')
     console.wait_for_line(PROMPT + 'read ec')
     console.wait_for_text('1 call by others')
     assert len([line for line in console.lines if 'POST' in line]) == 1
@@ -515,7 +461,9 @@ def test_long_reply(console: Shop) -> None:
 
 
 def test_history(console: Shop) -> None:
-    for line in ('read echo kept=yes', ' read echo spaced=yes', 'read echo password=hunter2', 'read echo {"token": "abc123"}', 'read echo a.secret:=1'):
+    for line in (
+            'read echo kept=yes', ' read echo spaced=yes', 'read echo password=hunter2',
+            'read echo {"token": "abc123"}', 'read echo a.secret:=1'):
         console.call(line, '200 OK')
         console.clear()
     console.call('read echo last=one', '200 OK')
@@ -599,7 +547,8 @@ def test_two_breakpoints(console: Shop) -> None:
     """One after the other, never at once."""
     calls = [OutsideCall(console.port, '/api/v0/stop/read', before=number) for number in (1, 2)]
     for number in (1, 2):
-        console.wait_until(lambda number=number: console.cursor_line == '(Pdb)' and debuggers(console) == number, f'debugger {number}')
+        console.wait_until(
+            lambda number=number: console.cursor_line == '(Pdb)' and debuggers(console) == number, f'debugger {number}')
         console.enter('c')
     assert [call.result() for call in calls] == [200, 200]
     console.wait_for_line(PROMPT.strip())
@@ -629,7 +578,8 @@ def test_breakpoint_at_import(console: Shop) -> None:
     console.wait_for_text('Reloaded')
     console.call('read fresh', '"server": "shop"')
     path.unlink()
-    console.wait_until(lambda: sum('Reloaded' in line or 'fresh' in line for line in console._lines()) > 1, 'it to be gone')
+    console.wait_until(
+        lambda: sum('Reloaded' in line or 'fresh' in line for line in console._lines()) > 1, 'it to be gone')
 
 
 def test_app_killed_in_debugger(console: Shop) -> None:
@@ -675,7 +625,10 @@ def test_other_breakpoint(start: Callable[..., Shop]) -> None:
 
 
 def type_while(console: Shop, call: OutsideCall) -> str:
-    """Type at the end of a line as long as a call goes on, at least once; each key is seen. Returns the line, which stays shorter than the screen."""
+    """Type at the end of a line as long as a call goes on, at least once; each key is seen.
+
+    Returns the line, which stays shorter than the screen.
+    """
     line = console.cursor_line
     number = 0
     while not call.status or not number:
@@ -730,7 +683,8 @@ def test_keys_while_app_spins(console: Shop) -> None:
 def test_narrow(start: Callable[..., Shop]) -> None:
     console = start(columns=40)
     (console.folder / 'shop/api/v0/broken.py').write_text('def read(:')
-    console.wait_until(lambda: re.fullmatch(r'shop \| 1 broken \| reloaded \d\d:\d\d:\d\d', toolbar(console)), 'a toolbar that fits')
+    console.wait_until(
+        lambda: re.fullmatch(r'shop \| 1 broken \| reloaded \d\d:\d\d:\d\d', toolbar(console)), 'a toolbar that fits')
     (console.folder / 'shop/api/v0/broken.py').unlink()
     console.call('help log', 'log LEVEL', '  what is logged from now on: debug,', '  info, warning, error')
     console.call('read item number:=1', '"id": 11')

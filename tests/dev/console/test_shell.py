@@ -50,11 +50,24 @@ def test_command_unknown(capfd: pytest.CaptureFixture[str]) -> None:
     assert 'not found' in capfd.readouterr().err
 
 
-@pytest.mark.parametrize('command', ['echo $$; exec sleep 600', 'echo $$; sleep 600 | cat', 'trap "" TERM; echo $$; exec sleep 600', 'echo $$; cat > /dev/null; exec sleep 600'])
+FEED = '''
+import sys
+from apiphant.dev.console.shell import feed
+
+try:
+    feed(sys.argv[1], b'x' * 10_000_000)
+except KeyboardInterrupt:
+    print('interrupted', flush=True)
+'''
+
+
+@pytest.mark.parametrize('command', [
+    'echo $$; exec sleep 600', 'echo $$; sleep 600 | cat', 'trap "" TERM; echo $$; exec sleep 600',
+    'echo $$; cat > /dev/null; exec sleep 600'])
 def test_interrupted(command: str) -> None:
     """Also while the data is being written to a command that does not read."""
-    code = 'import sys; from apiphant.dev.console.shell import feed\ntry: feed(sys.argv[1], b"x" * 10_000_000)\nexcept KeyboardInterrupt: print("interrupted", flush=True)'
-    with subprocess.Popen([sys.executable, '-c', code, command], stdout=subprocess.PIPE, start_new_session=True) as process:
+    words = [sys.executable, '-c', FEED, command]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as process:
         try:
             assert process.stdout is not None
             child = int(process.stdout.readline())
@@ -65,5 +78,5 @@ def test_interrupted(command: str) -> None:
             with pytest.raises(ProcessLookupError):
                 os.kill(child, 0)
         finally:
-            with suppress(ProcessLookupError):  # the sleep of a pipeline is left: Ctrl-C at a terminal would have reached it
+            with suppress(ProcessLookupError):  # the sleep of a pipeline is left; Ctrl-C at a terminal would reach it
                 os.killpg(process.pid, signal.SIGKILL)

@@ -25,7 +25,8 @@ import subprocess
 
 def read(request):
     """What it starts has the output of the app, and goes on until the file is there."""
-    return {'value': subprocess.Popen(['sh', '-c', 'while [ ! -e "$0" ]; do sleep 0.05; done; echo it ends', request.gate]).pid}
+    loop = 'while [ ! -e "$0" ]; do sleep 0.05; done; echo it ends'
+    return {'value': subprocess.Popen(['sh', '-c', loop, request.gate]).pid}
 '''
 
 

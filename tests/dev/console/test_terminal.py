@@ -4,15 +4,11 @@ from __future__ import annotations
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from tests.kit.console import PROMPT, Console, OutsideCall
-from tests.kit.running import wait_for, write_tree
+from tests.kit.running import wait_for
 from tests.kit.terminal import CTRL_C
 
 LOUD = '''
@@ -30,17 +26,6 @@ def read(request):
 '''
 SHOP = {'shop/api/v0/loud.py': LOUD, 'shop/api/v0/echo.py': 'def read(request):\n    return dict(request)\n'}
 REPEAT = 0.015  # seconds between two presses of a key that is held down
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Console]]:
-    write_tree(tmp_path, SHOP)
-    with ExitStack() as stack:
-        def begin(**options: Any) -> Console:
-            console = stack.enter_context(Console(tmp_path, **options))
-            console.wait_for_line(PROMPT.strip())
-            return console
-        yield begin
 
 
 def is_echoing(console: Console) -> bool:

@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +29,14 @@ DOWN, LEFT = '\x1b[B', '\x1b[D'
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Console]]:
-    write_tree(tmp_path, SHOP)
-    with ExitStack() as stack:
-        def begin(**options: Any) -> Console:
-            console = stack.enter_context(Console(tmp_path, **options))
-            console.wait_for_line(PROMPT.strip())
-            console.call('read echo', '200 OK')
-            console.call('clear')
-            return console
-        yield begin
+def start(start: Callable[..., Console]) -> Callable[..., Console]:
+    """Starts consoles that have made a call."""
+    def begin(**options: Any) -> Console:
+        console = start(**options)
+        console.call('read echo', '200 OK')
+        console.call('clear')
+        return console
+    return begin
 
 
 def test_enter_takes_from_menu(start: Callable[..., Console]) -> None:
@@ -110,7 +107,9 @@ def test_bytes_to_file(start: Callable[..., Console], tmp_path: Path) -> None:
 
 def test_bytes_of_script(tmp_path: Path) -> None:
     write_tree(tmp_path, {**SHOP, 'shop/api/v0/raw.py': RAW})
-    done = run_cli('dev', str(tmp_path / 'shop'), '127.0.0.1:0', '-c', f'read raw > {tmp_path}/one', '-c', f'read raw | cat > {tmp_path}/two')
+    done = run_cli(
+        'dev', str(tmp_path / 'shop'), '127.0.0.1:0', '-c', f'read raw > {tmp_path}/one', '-c',
+        f'read raw | cat > {tmp_path}/two')
     assert done.returncode == 0
     assert (tmp_path / 'one').read_bytes() == (tmp_path / 'two').read_bytes() == bytes(range(256))
 
@@ -121,4 +120,5 @@ def test_long_message(start: Callable[..., Console], columns: int) -> None:
     console = start(columns=columns)
     console.send('read echo a:=1 not-an-item b=2')
     message = "the request should be a JSON object or items, key=text or key:=JSON, not 'not-an-item' (column 16)"
-    console.wait_until(lambda: message in ''.join(line.ljust(columns) for line in console._lines()), 'all of the message')
+    console.wait_until(
+        lambda: message in ''.join(line.ljust(columns) for line in console._lines()), 'all of the message')

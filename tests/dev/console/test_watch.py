@@ -39,7 +39,8 @@ LIMITED = '#!/bin/sh\nexec unshare -Ur sh -c \'echo {number} > /proc/sys/user/{l
 
 def limited(folder: Path, limit: str, number: int) -> str:
     """A Python that has a limit of inotify to itself."""
-    path = write_tree(folder, {'limited': LIMITED.format(number=number, limit=limit, python=sys.executable)}) / 'limited'
+    path = write_tree(folder, {
+        'limited': LIMITED.format(number=number, limit=limit, python=sys.executable)}) / 'limited'
     path.chmod(0o755)
     return str(path)
 
@@ -67,7 +68,8 @@ def test_no_events_at_all(tmp_path, limit):
 
 @pytest.mark.usefixtures('needs_limits')
 def test_limit_reached_later(tmp_path):
-    with shop_with(tmp_path, {handler('one'): reads(1)}, executable=limited(tmp_path, 'max_inotify_watches', 8)) as shop:
+    with shop_with(
+            tmp_path, {handler('one'): reads(1)}, executable=limited(tmp_path, 'max_inotify_watches', 8)) as shop:
         shop.becomes('one', 1)
         for number in range(20):
             shop.save(handler(f'folder{number}/two'), reads(number))

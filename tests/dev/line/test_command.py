@@ -20,7 +20,9 @@ from apiphant.dev.line.route_index import Routes
 from apiphant.dev.source.fields import describe
 from tests.kit.cpu import assert_linear
 
-ROUTES = Routes(['/api/v0/echo/read', '/api/v0/shop/items/create', '/api/v0/shop/items/read', '/api/v1/echo/read', '/api/v10/echo/read', '/api/v2/echo/read'])
+ROUTES = Routes([
+    '/api/v0/echo/read', '/api/v0/shop/items/create', '/api/v0/shop/items/read', '/api/v1/echo/read',
+    '/api/v10/echo/read', '/api/v2/echo/read'])
 SOURCE = '''
 from apiphant.validation import field
 
@@ -29,7 +31,8 @@ def read(request):
 
     In order of age.
     """
-    return {'n': field(request, 'number', valid_type=int, is_required=True), 'w': field(request, 'where', default_value='Berlin'), 'x': request.x}
+    number = field(request, 'number', valid_type=int, is_required=True)
+    return {'n': number, 'w': field(request, 'where', default_value='Berlin'), 'x': request.x}
 
 def create(request):
     pass
@@ -40,7 +43,10 @@ STATE = Context('v0', ROUTES, 'http://127.0.0.1:8888', describe=lambda version, 
 CALLED = Context('v0', ROUTES, 'http://127.0.0.1:8888', LAST, 200, lambda: ANSWER)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6)
-TYPED = st.lists(st.sampled_from([*COMMANDS, ' ', ' ', 'echo', 'v0', 'a=', ':=', '"', "'", '{', '}', '[', '| ', '> ', '_', '$.items', '/', '\n', '\t', '\0', '\ud800', 'ж', '1']))
+TYPED = st.lists(
+    st.sampled_from([
+        *COMMANDS, ' ', ' ', 'echo', 'v0', 'a=', ':=', '"', "'", '{', '}', '[', '| ', '> ', '_', '$.items', '/', '\n',
+        '\t', '\0', '\ud800', 'ж', '1']))
 LINES = TYPED.map(''.join) | st.text()
 
 
@@ -72,7 +78,8 @@ def test_every_action(action: str) -> None:
 
 
 @pytest.mark.parametrize('line', [
-    'read echo a=b', '  read   echo   a=b  \n', 'read\techo\na=b', 'read /echo a=b', 'read echo/ a=b', 'read echo {"a": "b"}', 'read echo {"a":"b"}\n',
+    'read echo a=b', '  read   echo   a=b  \n', 'read\techo\na=b', 'read /echo a=b', 'read echo/ a=b',
+    'read echo {"a": "b"}', 'read echo {"a":"b"}\n',
     'read echo {\n  "a": "b"\n}', 'read echo {} a=b'])
 def test_same_call(line: str) -> None:
     assert interpret(line, STATE) == Call('v0', 'echo', 'read', {'a': 'b'})
@@ -276,11 +283,18 @@ def test_help_on_command(command: Any) -> None:
     assert text.splitlines()[0] == f'{command.name} {command.arguments}'.rstrip()
     assert command.help in text
 
+HELP = '''read shop/items
+  Some items.
+  \n\
+  In order of age.
+    number  int, required
+    where   default 'Berlin'
+    x'''
+
 
 @pytest.mark.parametrize('line', ['help read shop/items', 'help   read   shop/items  '])
 def test_help_on_action(line: str) -> None:
-    assert said(line) == (
-        'read shop/items\n  Some items.\n  \n  In order of age.\n    number  int, required\n    where   default \'Berlin\'\n    x')
+    assert said(line) == HELP
 
 
 def test_help_on_target() -> None:
@@ -352,7 +366,9 @@ def test_effect(line: str, effect: Effect) -> None:
     ('log', 'debug, info, warning, error'),
     ('log WARNING', 'log takes a level'),
     ('log loud', 'log takes a level'),
-    *((f'{command.name} now', f"{command.name} takes nothing after it, not 'now'") for command in TABLE if not command.arguments),
+    *(
+        (f'{command.name} now', f"{command.name} takes nothing after it, not 'now'")
+        for command in TABLE if not command.arguments),
 ])
 def test_argument_refused(line: str, named: str) -> None:
     assert named in refusal(line, CALLED)
@@ -432,8 +448,7 @@ def test_line_of_call_without_request() -> None:
 
 
 def test_help_is_whole() -> None:
-    assert interpret('help read shop/items', STATE) == Show(
-        'read shop/items\n  Some items.\n  \n  In order of age.\n    number  int, required\n    where   default \'Berlin\'\n    x', is_table=True)
+    assert interpret('help read shop/items', STATE) == Show(HELP, is_table=True)
     assert interpret('help tasks', STATE) == Show('tasks\n  the background tasks', is_table=True)
     assert interpret('help use', STATE) == Show('use VERSION\n  call this version from now on', is_table=True)
 

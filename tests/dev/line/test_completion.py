@@ -18,7 +18,8 @@ from apiphant.dev.source.fields import describe
 from tests.kit.cpu import assert_linear, cpu_time
 
 ROUTES = [
-    '/api/v0/echo/create', '/api/v0/echo/read', '/api/v0/read/read', '/api/v0/shop/items/read', '/api/v0/shop/items/update', '/api/v0/shop/stock/read',
+    '/api/v0/echo/create', '/api/v0/echo/read', '/api/v0/read/read', '/api/v0/shop/items/read',
+    '/api/v0/shop/items/update', '/api/v0/shop/stock/read',
     '/api/v1/echo/read', '/api/v1/events/read', '/api/v10/late/read']
 SOURCE = '''
 from apiphant.validation import field
@@ -35,12 +36,18 @@ def read(request):
     request.user.id
 '''
 STATE = Context('v0', Routes(ROUTES), describe=lambda version, target: describe(SOURCE) if target == 'echo' else {})
-EARLIER = {'name': ['Ann', 'two words', 'Bob', '', '@x', 'say "hi" \\', '$5', 'a\nb'], 'number': ['12', '3', 'Ann'], 'user.id': ['u1']}
+EARLIER = {
+    'name': ['Ann', 'two words', 'Bob', '', '@x', 'say "hi" \\', '$5', 'a\nb'], 'number': ['12', '3', 'Ann'],
+    'user.id': ['u1']}
 FIELDS = ['number:=', 'name=', 'where=', 'tags:=', 'user.id=']
 NAMES = ['"number": ', '"name": ', '"where": ', '"tags": ']
-LARGE = Context('v0', Routes(f'/api/v0/shop{number % 7}/part{number % 50}/item{number}/{action}' for number in range(10_000) for action in ACTIONS))
+LARGE = Context(
+    'v0', Routes(
+        f'/api/v0/shop{number % 7}/part{number % 50}/item{number}/{action}' for number in range(10_000)
+        for action in ACTIONS))
 FLAT = Context('v0', Routes(f'/api/v0/item{number}/read' for number in range(10_000)))
-TYPED = st.lists(st.sampled_from([*COMMANDS, ' ', ' ', 'echo', 'v0', 'a=', 'name=', ':=', '"', "'", '{', '}', '[', ']', ',', ': ', '| ', '> ', '_', '$.a', '/', '\n', '\t',
+TYPED = st.lists(st.sampled_from([*COMMANDS, ' ', ' ', 'echo', 'v0', 'a=', 'name=', ':=', '"', "'", '{', '}', '[', ']',
+                                  ',', ': ', '| ', '> ', '_', '$.a', '/', '\n', '\t',
                                   '\0', '\\', '\ud800', 'ж', '1', '.', '@']))
 TEXTS = TYPED.map(''.join) | st.text() | TYPED.map(lambda parts: 'read echo ' + ''.join(parts))
 
@@ -142,7 +149,9 @@ def test_few_and_many(count: int) -> None:
     assert words('read shop/', state) == names
 
 
-@pytest.mark.parametrize('text', ['', 'read ', 'read shop', 'read shop3/', 'read shop3/part17/', 'read shop3/part3/item3 ', 'help ', 'help shop', 'help read shop3/', 'watch read shop',
+@pytest.mark.parametrize('text', ['', 'read ', 'read shop', 'read shop3/', 'read shop3/part17/',
+                                  'read shop3/part3/item3 ', 'help ', 'help shop', 'help read shop3/',
+                                  'watch read shop',
                                   'read item', 'help item', 'read item99 '])
 @pytest.mark.parametrize('state', [LARGE, FLAT])
 def test_many_at_once(text: str, state: Context) -> None:
@@ -210,7 +219,9 @@ def test_hints(text: str, hints: list[str]) -> None:
     assert [candidate.hint for candidate in complete(text, STATE, {})] == hints
 
 
-@pytest.mark.parametrize('text', ['read echo | ', 'read echo a=1 | jq n', 'read echo > ', 'read echo a=1 |', 'read echo {"x": 1} | {', 'watch read echo | n'])
+@pytest.mark.parametrize('text', [
+    'read echo | ', 'read echo a=1 | jq n', 'read echo > ', 'read echo a=1 |', 'read echo {"x": 1} | {',
+    'watch read echo | n'])
 def test_nothing_after_output(text: str) -> None:
     assert words(text) == []
 
@@ -233,7 +244,9 @@ def test_earlier_values(text: str, expected: list[str]) -> None:
     assert words(text) == expected
 
 
-@pytest.mark.parametrize('value', ['Ann', 'two words', '', '@x', 'say "hi" \\', '$5', "it's", '"', "'", '_', '|', '>', 'a | b', '{', '{}', 'ж', 'a=b', '\\', ':=', '007', '-1'])
+@pytest.mark.parametrize('value', [
+    'Ann', 'two words', '', '@x', 'say "hi" \\', '$5', "it's", '"', "'", '_', '|', '>', 'a | b', '{', '{}', 'ж', 'a=b',
+    '\\', ':=', '007', '-1'])
 @pytest.mark.parametrize('sign', ['=', ':='])
 def test_earlier_value_as_it_was(value: str, sign: str) -> None:
     """What is offered is what was sent; numbers were remembered as texts."""
@@ -268,7 +281,9 @@ def test_any_text(text: str) -> None:
             assert candidate.text.lstrip('"').startswith(typed.lstrip('"'))
 
 
-@pytest.mark.parametrize('text', ['a' * 20_000, 'a=' + 'b' * 20_000, 'a=1 ' * 5000, '{' + '"a": 1, ' * 3000, '{"a": "' + 'x, ' * 7000, ' ' * 20_000, '{' * 20_000, '"' * 20_000, ', ' * 10_000])
+@pytest.mark.parametrize('text', [
+    'a' * 20_000, 'a=' + 'b' * 20_000, 'a=1 ' * 5000, '{' + '"a": 1, ' * 3000, '{"a": "' + 'x, ' * 7000, ' ' * 20_000,
+    '{' * 20_000, '"' * 20_000, ', ' * 10_000])
 def test_long_text(text: str) -> None:
     assert_linear(lambda part: complete(part, STATE, EARLIER), f'read echo {text}')
 
@@ -286,7 +301,9 @@ def test_topics_without_end() -> None:
 
 def test_keys_that_cannot_be_typed() -> None:
     """Not as items; in JSON any name can be."""
-    source = "def read(request):\n    return [request['plain'], request['two words'], request['a=b'], request['c:d'], request['e[f'], request['\"'], request['é']]\n"
+    names = ('plain', 'two words', 'a=b', 'c:d', 'e[f', '"', 'é')
+    source = f'def read(request):\n    return [{", ".join(f"request[{name!r}]" for name in names)}]\n'
     context = Context('v0', Routes(['/api/v0/echo/read']), describe=lambda version, target: describe(source))
     assert words('read echo ', context) == ['plain=', 'é=']
-    assert words('read echo {', context) == [f'{json.dumps(name)}: ' for name in ('plain', 'two words', 'a=b', 'c:d', 'e[f', '"')] + ['"é": ']
+    assert words('read echo {', context) == [
+        f'{json.dumps(name, ensure_ascii=False)}: ' for name in names]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apiphant.dev.line.bad_text import BadText
-from apiphant.dev.line.output import split
+from apiphant.dev.line.output import split, split_python
 from tests.kit.cpu import assert_linear
 
 
@@ -53,6 +53,15 @@ def test_bad_pipe(line: str, named: str, position: int) -> None:
     assert caught.value.position == position
 
 
+@pytest.mark.parametrize(('line', 'parts'), [
+    ('py 1 | 2', ('py 1', '2')), ('py (1 | 2) | wc', ('py (1 | 2)', 'wc')), ('py "a | b" | wc', ('py "a | b"', 'wc')),
+    ('py a > 1', ('py a > 1', '')), ('py a >> 1 | wc', ('py a >> 1', 'wc')), ('py [1 | wc', ('py [1 | wc', '')),
+    ('py x | y | z', ('py x', 'y | z')), ('py two words | wc', ('py two words | wc', '')),
+])
+def test_split_python(line: str, parts: tuple[str, str]) -> None:
+    assert split_python(line) == parts
+
+
 @given(st.text('ab |>"\'{}[]=:\\\n@$') | st.text())
 def test_split_any_text(line: str) -> None:
     try:
@@ -63,6 +72,8 @@ def test_split_any_text(line: str) -> None:
     assert line.rstrip().endswith(command.removeprefix('cat '))
 
 
-@pytest.mark.parametrize('line', ['"' * 100_000, ' "' * 50_000, " '" * 50_000, ' {' * 50_000, ' {}' * 33_000, ' [" ' * 25_000, '\\' * 100_000, 'a="' + '\\"' * 50_000])
+@pytest.mark.parametrize('line', [
+    '"' * 100_000, ' "' * 50_000, " '" * 50_000, ' {' * 50_000, ' {}' * 33_000, ' [" ' * 25_000, '\\' * 100_000,
+    'a="' + '\\"' * 50_000])
 def test_split_linear(line: str) -> None:
     assert_linear(split, line)

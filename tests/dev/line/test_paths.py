@@ -9,7 +9,8 @@ LAST = {'items': [{'id': 5, 'tags': ['x', 'y']}], 'total': 2, 'X': None, 'two wo
 
 
 @pytest.mark.parametrize(('path', 'value'), [
-    ('$', LAST), ('_', LAST), ('$.total', 2), ('_["total"]', 2), ('$.items[0].id', 5), ('$.items[-1]["tags"][1]', 'y'), ('$.items.0.tags.-1', 'y'),
+    ('$', LAST), ('_', LAST), ('$.total', 2), ('_["total"]', 2), ('$.items[0].id', 5), ('$.items[-1]["tags"][1]', 'y'),
+    ('$.items.0.tags.-1', 'y'),
     ('$.X', None), ('$["two words"]["a\\"]b"]', 1), ('$.0', 'zero'), ('$["0"]', 'zero'),
 ])
 def test_value(path, value):

@@ -11,18 +11,23 @@ from hypothesis import strategies as st
 
 from apiphant.dev.line.bad_text import BadText
 from apiphant.dev.line.json_with_paths import json_end
-from apiphant.dev.line.keys import DEEPEST
 from apiphant.dev.line.request import is_unfinished, parse, problem
+from apiphant.dev.line.request_keys import DEEPEST
 from tests.kit.cpu import assert_linear
 
-LAST = {'items': [{'id': 5, 'tags': ['x', 'y']}, {'id': 6}], 'total': 2, 'two words': {'a"b': None}, 'текст': 'да', 'empty': {}, '_': 1}
-FILES = {'note.txt': 'two\nlines\n', 'data.json': '{"a": [1, "b"]}\n', 'two words.txt': 'spaced', 'bad.json': '{\n  "a": }', 'more.json': '1 2',
+LAST = {
+    'items': [{'id': 5, 'tags': ['x', 'y']}, {'id': 6}], 'total': 2, 'two words': {'a"b': None}, 'текст': 'да',
+    'empty': {}, '_': 1}
+FILES = {'note.txt': 'two\nlines\n', 'data.json': '{"a": [1, "b"]}\n', 'two words.txt': 'spaced',
+         'bad.json': '{\n  "a": }', 'more.json': '1 2',
          'nan.json': '[NaN]', 'path.json': '{"a": _}'}
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6)
 OBJECTS = st.dictionaries(st.text(), VALUES, max_size=4)
-TYPED = st.lists(st.sampled_from(['a', 'a.b', 'a[]', '=', ':=', '"', "'", '{', '}', '[', ']', ',', ':', ' ', '\n', '$', '_', '.items', '[0]', '["', '\\', '@',
-                                  'NaN', '-Infinity', '1', '-', 'e', '.', 'tru', '\ud800', '\0', '\\u12', 'ж', '{"a": ', '"b"'])).map(''.join)
+TYPED = st.lists(st.sampled_from(['a', 'a.b', 'a[]', '=', ':=', '"', "'", '{', '}', '[', ']', ',', ':', ' ', '\n', '$',
+                                  '_', '.items', '[0]', '["', '\\', '@',
+                                  'NaN', '-Infinity', '1', '-', 'e', '.', 'tru', '\ud800', '\0', '\\u12', 'ж', '{"a": ',
+                                  '"b"'])).map(''.join)
 
 
 def read_file(name: str) -> str:
@@ -64,7 +69,8 @@ def refusal(text: str, last: Any = LAST) -> BadText:
     ('ok:=true no:=false x:=null n:=-1.5e3', {'ok': True, 'no': False, 'x': None, 'n': -1500.0}),
     ('list:=[1, "two words", {"a": 3}] b=4', {'list': [1, 'two words', {'a': 3}], 'b': '4'}),
     ('o:={\n"a": "b c"\n} s:="text"', {'o': {'a': 'b c'}, 's': 'text'}),
-    ('first-name=A last_name=B ключ=значение _id=1 $x=2', {'first-name': 'A', 'last_name': 'B', 'ключ': 'значение', '_id': '1', '$x': '2'}),
+    ('first-name=A last_name=B ключ=значение _id=1 $x=2',
+     {'first-name': 'A', 'last_name': 'B', 'ключ': 'значение', '_id': '1', '$x': '2'}),
     ('a=\ud800', {'a': '\ud800'}),
     ('a=1 a=2', {'a': '2'}),
     ('a.b=1 a=2', {'a': '2'}),
@@ -128,7 +134,8 @@ def test_files_on_disk(tmp_path: Path) -> None:
     ('a=$.текст', {'a': 'да'}),
     ('price=$5 a=_x b="$x.y" c=a$.total', {'price': '$5', 'a': '_x', 'b': '$x.y', 'c': 'a$.total'}),
     ('{"id": $.items[0].id, "all": _}', {'id': 5, 'all': LAST}),
-    ('{"id":$.items[0].id,"t":[_.total,_.total],"s":"$.total"} b=$.total', {'id': 5, 't': [2, 2], 's': '$.total', 'b': 2}),
+    ('{"id":$.items[0].id,"t":[_.total,_.total],"s":"$.total"} b=$.total',
+     {'id': 5, 't': [2, 2], 's': '$.total', 'b': 2}),
     ('a:=[_["two words"]] b:=[$.total] c=1', {'a': [{'a"b': None}], 'b': [2], 'c': '1'}),
     ('$.items[1] name=new', {'id': 6, 'name': 'new'}),
     ('_', LAST),
@@ -140,7 +147,8 @@ def test_last_reply(text: str, request_json: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize('text', [
-    '_ items[]=1 items.0.id=9 items.0.tags[]=z items.0.tags.0=w new=1', 'a:=_ a.items.0.tags[]=z a.total=9', '{"a": _, "b": _} a.total=1 b.items[]=1'])
+    '_ items[]=1 items.0.id=9 items.0.tags[]=z items.0.tags.0=w new=1', 'a:=_ a.items.0.tags[]=z a.total=9',
+    '{"a": _, "b": _} a.total=1 b.items[]=1'])
 def test_last_reply_kept(text: str) -> None:
     before = json.dumps(LAST)
     got = parse(text, LAST)
@@ -247,7 +255,8 @@ def test_long_text_clipped() -> None:
     assert len(line) < 100
 
 
-@pytest.mark.parametrize('text', ['{"a": ' + '[' * 100_000, 'a:=' + '[' * 100_000, '{"x": _, "a": ' + '[' * 100_000, 'a' + '.a' * 100_000 + '=1'])
+@pytest.mark.parametrize('text', [
+    '{"a": ' + '[' * 100_000, 'a:=' + '[' * 100_000, '{"x": _, "a": ' + '[' * 100_000, 'a' + '.a' * 100_000 + '=1'])
 def test_too_deep(text: str) -> None:
     assert 'nested too deep' in str(refusal(text))
     assert not is_unfinished(text)
@@ -259,26 +268,33 @@ def test_number_too_long(text: str) -> None:
 
 
 @pytest.mark.parametrize('text', [
-    '{', '{"a": 1', '{"a": 1,\n', '{"a": "two', '{"a": "x\\', '{"a": "\\u12', '{"a": tru', '{"a": 1.', '{"a": -', '{"a": $.items[0].id, ', '{"a": _', 'n:=[1, 2', 'n:={', 'n:=[_, ',
-    's:="two', 'title="two', "a=1 title='two\nmore", 'a=@"two', '{"a": 1} b:=[', 'a:=_ a.b:={', '_ a.b.c:={', 'a=@x b:=['])
+    '{', '{"a": 1', '{"a": 1,\n', '{"a": "two', '{"a": "x\\', '{"a": "\\u12', '{"a": tru', '{"a": 1.', '{"a": -',
+    '{"a": $.items[0].id, ', '{"a": _', 'n:=[1, 2', 'n:={', 'n:=[_, ',
+    's:="two', 'title="two', "a=1 title='two\nmore", 'a=@"two', '{"a": 1} b:=[', 'a:=_ a.b:={', '_ a.b.c:={',
+    'a=@x b:=['])
 def test_unfinished(text: str) -> None:
     assert is_unfinished(text)
     assert problem(text, LAST) is None
 
 
-@pytest.mark.parametrize('text', ['{"a": ]', '{"a": oops', '{"a": 1}}', '{a', "{'", '{"a": "two\nlines', '{"a": "\\x', 'a=1 word', 'n:=', 'a=$.items[', '{"a": NaN,', 'a=1 a.b:={', '[', '{"a": _x,',
+@pytest.mark.parametrize('text', ['{"a": ]', '{"a": oops', '{"a": 1}}', '{a', "{'", '{"a": "two\nlines', '{"a": "\\x',
+                                  'a=1 word', 'n:=', 'a=$.items[', '{"a": NaN,', 'a=1 a.b:={', '[', '{"a": _x,',
                                   '{"a": 01', '{"a": "b".'])
 def test_wrong_is_finished(text: str) -> None:
     assert not is_unfinished(text)
 
 
-@pytest.mark.parametrize('text', ['titl', 'a=1 titl', 'n:', 'n:=', 'n:=tr', 'n:=-', 'n:=1.', 'n:=1e', 'a=@', 'a=@nope', 'a=$.items[', 'a=$.it', 'a:=$.items[0', '{"a": $.it'])
+@pytest.mark.parametrize('text', [
+    'titl', 'a=1 titl', 'n:', 'n:=', 'n:=tr', 'n:=-', 'n:=1.', 'n:=1e', 'a=@', 'a=@nope', 'a=$.items[', 'a=$.it',
+    'a:=$.items[0', '{"a": $.it'])
 def test_no_problem_while_typing(text: str) -> None:
     assert problem(text, LAST) is None
     assert not is_unfinished(text) or text.startswith('{')
 
 
-@pytest.mark.parametrize(('text', 'position'), [('{"a": oops', 6), ('{"a": "b",}', 9 if sys.version_info >= (3, 13) else 10), ('titl ', 0), ('n:=trx', 3), ('a="b"c', 5), ('a=$.it ', 2), ('{"a": $.it,', 6), ('a=1 a.b=', 4)])
+@pytest.mark.parametrize(('text', 'position'), [
+    ('{"a": oops', 6), ('{"a": "b",}', 9 if sys.version_info >= (3, 13) else 10), ('titl ', 0), ('n:=trx', 3),
+    ('a="b"c', 5), ('a=$.it ', 2), ('{"a": $.it,', 6), ('a=1 a.b=', 4)])
 def test_problem_while_typing(text: str, position: int) -> None:
     error = problem(text, LAST)
     assert error is not None
@@ -330,8 +346,10 @@ def test_nothing_but_bad_text(text: str) -> None:
 @pytest.mark.parametrize('text', [
     json.dumps({'items': [{'id': number, 'name': f'name {number}', 'tags': ['a', 'b']} for number in range(1800)]}),
     '{"a": [' + '_.total, ' * 11_000,
-    'a="' + '\\"' * 50_000, 'a=' + '"' * 100_000, '"' * 100_000, 'a' * 100_000, 'a.' * 50_000, '{"a": ' + '_' * 100_000, 'a=$' + '.a' * 50_000, 'a=$' + '[0]' * 33_000, 'a=$["' + '\\"' * 50_000,
-    'a=1 ' * 25_000, 'a:=[_] ' * 14_000, 'a:="x" ' * 14_000, 'a[]=1 ' * 16_000, 'a.b.c=1 ' * 12_000, ' ' * 100_000 + 'x', '{"a": ' + '[{' * 50_000, '{' * 100_000])
+    'a="' + '\\"' * 50_000, 'a=' + '"' * 100_000, '"' * 100_000, 'a' * 100_000, 'a.' * 50_000, '{"a": ' + '_' * 100_000,
+    'a=$' + '.a' * 50_000, 'a=$' + '[0]' * 33_000, 'a=$["' + '\\"' * 50_000,
+    'a=1 ' * 25_000, 'a:=[_] ' * 14_000, 'a:="x" ' * 14_000, 'a[]=1 ' * 16_000, 'a.b.c=1 ' * 12_000,
+    ' ' * 100_000 + 'x', '{"a": ' + '[{' * 50_000, '{' * 100_000])
 def test_linear_time(text: str) -> None:
     """Of 100 kB; a quadratic way would take minutes."""
     assert_linear(lambda part: problem(part, LAST), text)
@@ -346,7 +364,8 @@ def test_deepest_key() -> None:
     assert 'nested too deep' in str(refusal('.'.join('a' * (DEEPEST + 1)) + '=1'))
 
 
-@pytest.mark.parametrize(('text', 'column'), [('a:=1e999', 3), ('a:=[1, -1e400]', 3), ('{"a": {"b": 1e999}}', 0), ('a:=[$.total, 1e999]', 3)])
+@pytest.mark.parametrize(('text', 'column'), [
+    ('a:=1e999', 3), ('a:=[1, -1e400]', 3), ('{"a": {"b": 1e999}}', 0), ('a:=[$.total, 1e999]', 3)])
 def test_number_too_large(text: str, column: int) -> None:
     """JSON has no Infinity, which is what Python makes of it."""
     error = refusal(text)

@@ -30,11 +30,14 @@ def naive_segments(prefix: str, targets: list[str]) -> list[str]:
 def test_as_naive(targets: set[str], prefix: str, most: int) -> None:
     routes = routes_to(targets)
     assert list(routes.targets('v0', 'read')) == sorted(targets)
-    assert routes.starting(prefix, 'v0', 'read', most) == [target for target in sorted(targets) if target.startswith(prefix)][:most]
+    assert routes.starting(prefix, 'v0', 'read', most) == [
+        target for target in sorted(targets) if target.startswith(prefix)][:most]
     assert routes.segments(prefix, 'v0', 'read') == naive_segments(prefix, [*targets])
 
 
-@pytest.mark.parametrize('prefix', ['', 's', 'shop', 'shop3', 'shop3/', 'shop3/part1', 'shop3/part17/', 'shop0/part0/item70', TARGETS[77], f'{TARGETS[77]}/', 't', 'shop9'])
+@pytest.mark.parametrize('prefix', [
+    '', 's', 'shop', 'shop3', 'shop3/', 'shop3/part1', 'shop3/part17/', 'shop0/part0/item70', TARGETS[77],
+    f'{TARGETS[77]}/', 't', 'shop9'])
 def test_large_as_naive(prefix: str) -> None:
     assert LARGE.segments(prefix, 'v0', 'read') == naive_segments(prefix, TARGETS)
     expected = islice((target for target in sorted(TARGETS) if target.startswith(prefix)), 31)
@@ -61,7 +64,8 @@ def test_segments_beside_target() -> None:
 
 
 @pytest.mark.parametrize(('version', 'target', 'action', 'is_there'), [
-    ('v0', 'shop3/part3/item3', 'read', True), ('v0', 'shop3/part3', 'item3', False), ('v0', 'shop3/part3/item3/', 'read', False),
+    ('v0', 'shop3/part3/item3', 'read', True), ('v0', 'shop3/part3', 'item3', False),
+    ('v0', 'shop3/part3/item3/', 'read', False),
     ('v1', 'shop3/part3/item3', 'read', False), ('', '', '', False)])
 def test_has(version: str, target: str, action: str, is_there: bool) -> None:
     assert LARGE.has(version, target, action) is is_there

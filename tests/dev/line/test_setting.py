@@ -63,7 +63,8 @@ def test_no_assignment(line: str, said: str) -> None:
 
 
 def test_names_in_requests() -> None:
-    call = interpret('create login {"a": $n} token=$token id:=$me.id tags[]=$me.tags[0] text="$token" price=$5', CONTEXT)
+    request = '{"a": $n} token=$token id:=$me.id tags[]=$me.tags[0] text="$token" price=$5'
+    call = interpret(f'create login {request}', CONTEXT)
     assert call == Call('v0', 'login', 'create', {
         'a': 5, 'token': 'abc', 'id': 7, 'tags': ['a'], 'text': '$token', 'price': '$5'})
     assert interpret('create login $me name=x', CONTEXT) == Call(
@@ -113,14 +114,15 @@ def test_unset() -> None:
 
 
 def test_sticky() -> None:
-    assert Sticky().with_(Send({'a': 1}, {})).with_(Send({'a': 2, 'b': 1}, {'X': '1'})).with_(Send({}, {'x': '2'})) == Sticky(
-        {'a': 2, 'b': 1}, {'x': '2'})
+    sticky = Sticky().with_(Send({'a': 1}, {})).with_(Send({'a': 2, 'b': 1}, {'X': '1'}))
+    assert sticky.with_(Send({}, {'x': '2'})) == Sticky({'a': 2, 'b': 1}, {'x': '2'})
     assert STICKY.without(('token', 'x-trace')) == Sticky({'city': 'Berlin'}, {'Authorization': 'Bearer abc'})
 
 
 def test_listed_with_secrets_masked() -> None:
     assert interpret('set', replace(CONTEXT, sticky=STICKY)) == Show(
-        'token:="***"\ncity:="Berlin"\nAuthorization: ***\nX-Trace: 1\n$token = "***"\n$me = {"id": 7, "tags": ["a"]}\n$n = 5')
+        'token:="***"\ncity:="Berlin"\nAuthorization: ***\nX-Trace: 1\n'
+        '$token = "***"\n$me = {"id": 7, "tags": ["a"]}\n$n = 5')
     assert interpret('set', replace(CONTEXT, names={})) == Show(
         'Nothing is set: set token=... goes with each call, name = $.id keeps a value.')
 
@@ -141,7 +143,8 @@ def test_curl_has_what_is_sent() -> None:
 @pytest.mark.parametrize(('value', 'shown'), [
     ({'password': 'x', 'a': [{'apiKey': 5, 'n': 1}]}, {'password': '***', 'a': [{'apiKey': '***', 'n': 1}]}),
     ({'tokens': ['a', 'b'], 'token': None, 'secret': ''}, {'tokens': ['***', '***'], 'token': None, 'secret': ''}),
-    ({'key': 'x', 'keys': 'x', 'monkey': 'x', 'X-Api-Key': 'x'}, {'key': '***', 'keys': 'x', 'monkey': 'x', 'X-Api-Key': '***'}),
+    ({'key': 'x', 'keys': 'x', 'monkey': 'x', 'X-Api-Key': 'x'},
+     {'key': '***', 'keys': 'x', 'monkey': 'x', 'X-Api-Key': '***'}),
     ([1, 'x'], [1, 'x']),
 ])
 def test_masked(value: Any, shown: Any) -> None:

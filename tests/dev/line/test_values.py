@@ -16,7 +16,8 @@ def test_described(value, said):
 
 
 @pytest.mark.parametrize(('text', 'length', 'short'), [
-    ('', 5, ''), ('abcde', 5, 'abcde'), ('abcdef', 5, 'ab...'), ('x' * 40, 40, 'x' * 40), ('x' * 41, 40, 'x' * 37 + '...')])
+    ('', 5, ''), ('abcde', 5, 'abcde'), ('abcdef', 5, 'ab...'), ('x' * 40, 40, 'x' * 40),
+    ('x' * 41, 40, 'x' * 37 + '...')])
 def test_shortened(text, length, short):
     assert shortened(text, length) == short
 
@@ -26,7 +27,8 @@ def test_shortened_to_forty():
 
 
 @pytest.mark.parametrize(('value', 'indent', 'text'), [
-    ({'a': 'é'}, None, '{"a": "é"}'), ({'a': 1}, 2, '{\n  "a": 1\n}'), ('\ud800', None, r'"\ud800"'), (10**30, None, str(10**30))])
+    ({'a': 'é'}, None, '{"a": "é"}'), ({'a': 1}, 2, '{\n  "a": 1\n}'), ('\ud800', None, r'"\ud800"'),
+    (10**30, None, str(10**30))])
 def test_json_text(value, indent, text):
     assert json_text(value, indent) == text
     assert json.loads(text) == value

@@ -665,7 +665,6 @@ def test_only_user_frames(shop, name):
 
 
 # On a busy machine the first half of a new file in a new folder may be believed, which is 503 until the rest is there.
-@pytest.mark.flaky(reruns=4)
 @six_saves
 @pytest.mark.parametrize('place', ('', '/deep/er'), ids=('beside', 'nested'))
 def test_new_target(shop, name, save, place):

@@ -42,7 +42,8 @@ def test_readme_example():
 def test_sample_product():
     folder = ROOT / 'tests/myproduct/api/v0'
     assert describe((folder / 'echo.py').read_text()) == {'read': Description('The request itself, and who answers.')}
-    assert describe((folder / 'self.py').read_text()) == {'create': Description('', (Field('test', ('str',)), Field('x')))}
+    assert describe((folder / 'self.py').read_text()) == {
+        'create': Description('', (Field('test', ('str',)), Field('x')))}
 
 
 @pytest.mark.parametrize(('call', 'expected'), [
@@ -85,7 +86,9 @@ def test_arguments(call, expected):
     assert fields(f'return {call}')[0] == expected
 
 
-@pytest.mark.parametrize('call', ['field()', 'field(request)', 'field(request, name)', 'field(request, 1)', "field(other, 'x')", "field(*both)", "field('x')", "field(**both)"])
+@pytest.mark.parametrize('call', [
+    'field()', 'field(request)', 'field(request, name)', 'field(request, 1)', "field(other, 'x')", "field(*both)",
+    "field('x')", "field(**both)"])
 def test_call_of_other_shape(call):
     assert fields(f'return {call}') == ()
 
@@ -104,7 +107,8 @@ def test_import_of_any_kind(top, name):
     assert fields(f"{top}\nreturn {name}(request, 'x', valid_type=int)", '') == (Field('x', ('int',)),)
 
 
-@pytest.mark.parametrize('top', ['from dataclasses import field', 'def field(*args): pass', 'from .apiphant import field', ''])
+@pytest.mark.parametrize('top', [
+    'from dataclasses import field', 'def field(*args): pass', 'from .apiphant import field', ''])
 def test_field_of_others(top):
     assert fields("return field(request, 'x', valid_type=int)", f'{top}\n') == ()
 
@@ -142,8 +146,9 @@ def test_names_read(body, expected):
 
 
 def test_named_once_in_order():
-    body = "request.b\nrequest.a\nfield(request, 'c')\nfield(request, 'a', valid_type=int)\nfield(request, 'a', valid_type=str)\nrequest.c"
-    assert fields(body) == (Field('b'), Field('a', ('int',)), Field('c'))
+    lines = ('request.b', 'request.a', "field(request, 'c')", "field(request, 'a', valid_type=int)",
+             "field(request, 'a', valid_type=str)", 'request.c')
+    assert fields('\n'.join(lines)) == (Field('b'), Field('a', ('int',)), Field('c'))
 
 
 def test_other_name_of_request():
@@ -169,12 +174,16 @@ def test_action_of_any_kind(source):
 
 def test_action_of_two_names():
     save = Description('Keeps it.', (Field('x'),))
-    assert describe('def _save(request):\n    """Keeps it."""\n    return request.x\ncreate = update = _save') == {'create': save, 'update': save}
+    assert describe(
+        'def _save(request):\n    """Keeps it."""\n    return request.x\ncreate = update = _save') == {'create': save,
+        'update': save}
 
 
 @pytest.mark.parametrize('source', [
-    '', 'def other(request): pass', 'def read(request): pass\nread = None', 'def read(request): pass\ndel read', 'def read(request): pass\nfrom .other import read',
-    'class Handler:\n    def read(self): pass', 'read = missing', 'read = 1', 'async def read(request): pass', 'read: Handler', 'read = 1, 2', 'from .other import read',
+    '', 'def other(request): pass', 'def read(request): pass\nread = None', 'def read(request): pass\ndel read',
+    'def read(request): pass\nfrom .other import read',
+    'class Handler:\n    def read(self): pass', 'read = missing', 'read = 1', 'async def read(request): pass',
+    'read: Handler', 'read = 1, 2', 'from .other import read',
 ])
 def test_no_action(source):
     assert describe(source) == {}
@@ -188,7 +197,8 @@ def test_docstring_cleaned():
 @pytest.mark.parametrize('source', [
     'from apiphant.server import raw_environ\n@raw_environ\ndef read(environ): return environ["PATH_INFO"]',
     'from apiphant.server import raw_environ as raw\n@raw(max_body=1)\ndef read(environ): return environ["PATH_INFO"]',
-    'import apiphant.server\ndef _read(environ): return environ["PATH_INFO"]\nread = apiphant.server.raw_environ(_read)',
+    ('import apiphant.server\n'
+     'def _read(environ): return environ["PATH_INFO"]\nread = apiphant.server.raw_environ(_read)'),
     'def read(): return 1',
     'def read(*args): return args.x',
     'def read(*, request): return request.x',
@@ -198,7 +208,8 @@ def test_no_request(source):
 
 
 def test_raw_response_has_request():
-    source = 'from apiphant.server import raw_response\n@raw_response\ndef read(request, start_response): return [request.x]'
+    handler = '@raw_response\ndef read(request, start_response): return [request.x]'
+    source = f'from apiphant.server import raw_response\n{handler}'
     assert describe(source)['read'].fields == (Field('x'),)
 
 
@@ -229,7 +240,8 @@ def test_helpers(body, expected):
 
 def test_helper_searched_for_each_action():
     source = f'{HELPERS}\ndef read(r): return _other(r)\ndef delete(r): return _other(r)'
-    assert describe(source) == {'read': Description('', (Field('other'),)), 'delete': Description('', (Field('other'),))}
+    assert describe(source) == {
+        'read': Description('', (Field('other'),)), 'delete': Description('', (Field('other'),))}
 
 
 @pytest.mark.parametrize(('field', 'expected'), [
@@ -253,8 +265,10 @@ def test_hint(field, expected):
 
 
 @pytest.mark.parametrize('source', [
-    'def read(request:', 'def read(request):\n\treturn 1\n        return 2', '\0', 'def read(request): pass\0', '"\ud800"', '(' * 100_000, '-' * 100_000 + '1',
-    'x = ' + '[' * 90 + ']' * 90 + ' )', '\ufeffdef', 'x' + '.x' * 100_000, f'{IMPORT}def read(r): return r' + '.x' * 50_000, 'return = 1', '1' * 5000,
+    'def read(request:', 'def read(request):\n\treturn 1\n        return 2', '\0', 'def read(request): pass\0',
+    '"\ud800"', '(' * 100_000, '-' * 100_000 + '1',
+    'x = ' + '[' * 90 + ']' * 90 + ' )', '\ufeffdef', 'x' + '.x' * 100_000,
+    f'{IMPORT}def read(r): return r' + '.x' * 50_000, 'return = 1', '1' * 5000,
 ])
 def test_unreadable(source):
     assert describe(source) == {}
@@ -277,7 +291,9 @@ def test_no_warnings_shown():
 def test_never_raises():
     """Texts with parts cut out of the middle, some of which still parse."""
     chance = random.Random(1)
-    texts = [path.read_text() for path in (Path(describe_module.__file__), *ROOT.glob('tests/myproduct/api/v0/*.py'))] + [HELPERS]
+    texts = [
+        path.read_text()
+        for path in (Path(describe_module.__file__), *ROOT.glob('tests/myproduct/api/v0/*.py'))] + [HELPERS]
     for text in texts * 25:
         start, size = chance.randrange(len(text)), chance.randrange(1, 60)
         assert isinstance(describe(text[:start] + text[start + size:]), dict)
@@ -301,6 +317,7 @@ def test_arguments_after_a_star():
     assert fields("field(request, *rest, 'id')") == ()
 
 
-@pytest.mark.parametrize('kind', ['int & str', 'int + str', 'unknown', '(int, unknown)', 'int | unknown', 'print', '[int]', '7'])
+@pytest.mark.parametrize('kind', [
+    'int & str', 'int + str', 'unknown', '(int, unknown)', 'int | unknown', 'print', '[int]', '7'])
 def test_kinds_that_are_none(kind):
     assert fields(f"field(request, 'id', valid_type={kind})") == (Field('id'),)

@@ -7,8 +7,10 @@ from apiphant.dev.source.literals import WIDTH, CannotRecord, literal, pretty
 
 
 @pytest.mark.parametrize(('value', 'text'), [
-    (None, 'None'), (True, 'True'), (False, 'False'), (0, '0'), (-1.5, '-1.5'), (10**30, str(10**30)), ('', '""'), ('a', '"a"'),
-    ("it's", '"it\'s"'), ('say "hi"', r'"say \"hi\""'), ('back\\slash', r'"back\\slash"'), ('\n\0\ud800é', r'"\n\x00\ud800é"'),
+    (None, 'None'), (True, 'True'), (False, 'False'), (0, '0'), (-1.5, '-1.5'), (10**30, str(10**30)), ('', '""'),
+    ('a', '"a"'),
+    ("it's", '"it\'s"'), ('say "hi"', r'"say \"hi\""'), ('back\\slash', r'"back\\slash"'),
+    ('\n\0\ud800é', r'"\n\x00\ud800é"'),
     ({}, '{}'), ([], '[]'), ((), '[]'), ({'a': [1, {'b': None}]}, '{"a": [1, {"b": None}]}'), ((1, 2), '[1, 2]'),
 ])
 def test_literal(value, text):

@@ -17,7 +17,8 @@ from tests.kit.running import DEADLINE, SAMPLE, clean_environment, production
 
 ECHO = 'test(\'echo\', \'read\', {"hello": "world"}, 200, {"hello": "world", "server": "myproduct"})\n'
 IMPORT = 'from apiphant.test import test\n'
-LONG = {'items': [{'id': number, 'title': 'A title that is "quoted"', 'tags': None} for number in range(3)], 'next': True}
+LONG = {
+    'items': [{'id': number, 'title': 'A title that is "quoted"', 'tags': None} for number in range(3)], 'next': True}
 
 
 def kept(text, *call):
@@ -47,13 +48,17 @@ def refusal(text: str, request: object = None, answer: object = None, version: s
     ('# Tests', f'# Tests\n{IMPORT}\n{ECHO}'),
     ('# Tests\nx = 1\n', f'# Tests\n{IMPORT}\nx = 1\n{ECHO}'),
     ('x = 1', f'{IMPORT}\nx = 1\n{ECHO}'),
-    ('"""Tests.\n\nMore.\n"""\nimport os\nimport sys\n\nx = 1\n', f'"""Tests.\n\nMore.\n"""\nimport os\nimport sys\n{IMPORT}\nx = 1\n{ECHO}'),
-    ('from __future__ import annotations\nprint(1)\n', f'from __future__ import annotations\n{IMPORT}\nprint(1)\n{ECHO}'),
+    ('"""Tests.\n\nMore.\n"""\nimport os\nimport sys\n\nx = 1\n',
+     f'"""Tests.\n\nMore.\n"""\nimport os\nimport sys\n{IMPORT}\nx = 1\n{ECHO}'),
+    ('from __future__ import annotations\nprint(1)\n',
+     f'from __future__ import annotations\n{IMPORT}\nprint(1)\n{ECHO}'),
     ('import os; x = [\n1]\nprint(x)\n', f'import os; x = [\n1]\n{IMPORT}\nprint(x)\n{ECHO}'),
     (f'{IMPORT}\ndef f():\n    pass\n', f'{IMPORT}\ndef f():\n    pass\n\n{ECHO}'),
     (f'{IMPORT}\nx = 1  # no newline', f'{IMPORT}\nx = 1  # no newline\n{ECHO}'),
-    ('from apiphant.test import config, test\nconfig.update(port=9000)\n', f'from apiphant.test import config, test\nconfig.update(port=9000)\n{ECHO}'),
-    ('from apiphant.test import test as check\nx = 1\n', f'from apiphant.test import test as check\nx = 1\n{ECHO.replace("test(", "check(")}'),
+    ('from apiphant.test import config, test\nconfig.update(port=9000)\n',
+     f'from apiphant.test import config, test\nconfig.update(port=9000)\n{ECHO}'),
+    ('from apiphant.test import test as check\nx = 1\n',
+     f'from apiphant.test import test as check\nx = 1\n{ECHO.replace("test(", "check(")}'),
     ('import apiphant.test as t\nx = 1\n', f'import apiphant.test as t\nx = 1\nt.{ECHO}'),
     ('from apiphant import test\nx = 1\n', f'from apiphant import test\nx = 1\ntest.{ECHO}'),
     ('from apiphant.test import *\nx = 1\n', f'from apiphant.test import *\nx = 1\n{ECHO}'),
@@ -77,20 +82,30 @@ def test_sample_product_kept():
     text = (SAMPLE / 'api/test_self.py').read_text()
     changed = kept(text, 'self', 'create', {'x': 42, 'test': 'valid_type'}, 201, {'ok': None})
     assert changed == text.replace('"x": 42}, 200, {"ok": True, "x": 42})', '"x": 42}, 201, {"ok": None})')
-    assert kept(text, 'self', 'create', {'test': 'new'}, 200, {}) == text + 'test(\'self\', \'create\', {"test": "new"}, 200, {})\n'
+    added = '''test('self', 'create', {"test": "new"}, 200, {})\n'''
+    assert kept(text, 'self', 'create', {'test': 'new'}, 200, {}) == text + added
+
+
+BEFORE = "def f():\n\tid = test('echo', 'read', dict_of, 1, 2)\n"
+AFTER = '\t).json.id\n\treturn id\n'
 
 
 @pytest.mark.parametrize(('old', 'new'), [
-    ("test('echo', 'read', {'a': 1}, 404, {'error': 1})  # why\n", "test('echo', 'read', {'a': 1}, 200, {\"b\": None})  # why\n"),
+    ("test('echo', 'read', {'a': 1}, 404, {'error': 1})  # why\n",
+     "test('echo', 'read', {'a': 1}, 200, {\"b\": None})  # why\n"),
     ("test('echo', 'read', {'a': 1}, 200, {'b': 1})", "test('echo', 'read', {'a': 1}, 200, {\"b\": None})"),
     ("test('echo', 'read', {'a': 1}, 404, {'b': None})", "test('echo', 'read', {'a': 1}, 200, {'b': None})"),
-    ("x = 'é'; test('echo','read',{'a':1},404,EXPECTED); y = 'é'", "x = 'é'; test('echo','read',{'a':1},200,{\"b\": None}); y = 'é'"),
+    ("x = 'é'; test('echo','read',{'a':1},404,EXPECTED); y = 'é'",
+     "x = 'é'; test('echo','read',{'a':1},200,{\"b\": None}); y = 'é'"),
     ("test(action='read', target='echo', status_code=(404), response_json=({}), request_json={'a': 1}, method='POST')",
-     "test(action='read', target='echo', status_code=(200), response_json=({\"b\": None}), request_json={'a': 1}, method='POST')"),
-    ("def f():\n\tid = test('echo', 'read', dict_of, 1, 2)\n\tid = test(\n\t\t'echo',  # é\n\t\t'read', {'a':\n1}, 404,\n\t\t{'old':\n1},\n\t).json.id\n\treturn id\n",
-     "def f():\n\tid = test('echo', 'read', dict_of, 1, 2)\n\tid = test(\n\t\t'echo',  # é\n\t\t'read', {'a':\n1}, 200,\n\t\t{\"b\": None},\n\t).json.id\n\treturn id\n"),
-    ("test('echo', 'read', {'a': 1}, 1, 1)\ntest('echo', 'read', {'a': 1}, 2, 2)\n", "test('echo', 'read', {'a': 1}, 1, 1)\ntest('echo', 'read', {'a': 1}, 200, {\"b\": None})\n"),
-    ("'''\r\n\u2028\x0c'''\r\ntest('echo', 'read', {'a': 1}, 1, 1)\r\n", "'''\r\n\u2028\x0c'''\r\ntest('echo', 'read', {'a': 1}, 200, {\"b\": None})\r\n"),
+     ("test(action='read', target='echo', status_code=(200), response_json=({\"b\": None}), "
+      "request_json={'a': 1}, method='POST')")),
+    (f"{BEFORE}\tid = test(\n\t\t'echo',  # é\n\t\t'read', {{'a':\n1}}, 404,\n\t\t{{'old':\n1}},\n{AFTER}",
+     f"{BEFORE}\tid = test(\n\t\t'echo',  # é\n\t\t'read', {{'a':\n1}}, 200,\n\t\t{{\"b\": None}},\n{AFTER}"),
+    ("test('echo', 'read', {'a': 1}, 1, 1)\ntest('echo', 'read', {'a': 1}, 2, 2)\n",
+     "test('echo', 'read', {'a': 1}, 1, 1)\ntest('echo', 'read', {'a': 1}, 200, {\"b\": None})\n"),
+    ("'''\r\n\u2028\x0c'''\r\ntest('echo', 'read', {'a': 1}, 1, 1)\r\n",
+     "'''\r\n\u2028\x0c'''\r\ntest('echo', 'read', {'a': 1}, 200, {\"b\": None})\r\n"),
 ])
 def test_replaced_in_place(old, new):
     assert kept(IMPORT + old, 'echo', 'read', {'a': 1}, 200, {'b': None}) == IMPORT + new
@@ -103,10 +118,14 @@ def test_same_request(request_text):
 
 
 @pytest.mark.parametrize('line', [
-    "test('echo', 'read', {'a': True}, 1, 1)", "test('echo', 'read', {'a': 1.0}, 1, 1)", "test('echo', 'read', {'a': '1'}, 1, 1)", "test('echo', 'read', None, 1, 1)",
-    "test('echo', 'create', {'a': 1}, 1, 1)", "test('other', 'read', {'a': 1}, 1, 1)", "test('echo', 'read', {'a': 1}, 1, 1, method='GET')",
-    "test('echo', 'read', {'a': 1}, 1, 1, 'GET')", "test('echo', 'read', {'a': one}, 1, 1)", "test(*arguments)", "test('echo', 'read', {'a': 1})", "test(**named)", "test()",
-    "other('echo', 'read', {'a': 1}, 1, 1)", "t.test('echo', 'read', {'a': 1}, 1, 1)", "'''test('echo', 'read', {'a': 1}, 1, 1)'''", "test('echo', 'read', {{}: 1}, 1, 1)",
+    "test('echo', 'read', {'a': True}, 1, 1)", "test('echo', 'read', {'a': 1.0}, 1, 1)",
+    "test('echo', 'read', {'a': '1'}, 1, 1)", "test('echo', 'read', None, 1, 1)",
+    "test('echo', 'create', {'a': 1}, 1, 1)", "test('other', 'read', {'a': 1}, 1, 1)",
+    "test('echo', 'read', {'a': 1}, 1, 1, method='GET')",
+    "test('echo', 'read', {'a': 1}, 1, 1, 'GET')", "test('echo', 'read', {'a': one}, 1, 1)", "test(*arguments)",
+    "test('echo', 'read', {'a': 1})", "test(**named)", "test()",
+    "other('echo', 'read', {'a': 1}, 1, 1)", "t.test('echo', 'read', {'a': 1}, 1, 1)",
+    "'''test('echo', 'read', {'a': 1}, 1, 1)'''", "test('echo', 'read', {{}: 1}, 1, 1)",
 ])
 def test_other_calls_kept(line):
     text = f'{IMPORT}x = 1\n{line}\n'
@@ -136,10 +155,12 @@ test(
 
 def test_long_answer_in_place():
     old = f"{IMPORT}if True:\n    test('echo', 'read', {{}}, 200, {{}})  # why\n"
-    assert kept(old, 'echo', 'read', {}, 200, {'items': ['x' * 40, 'y' * 40], 'n': []}) == old.replace('200, {})', f'''200, {{
+    new = f'''200, {{
         "items": ["{'x' * 40}", "{'y' * 40}"],
         "n": [],
-    }})''')
+    }})'''
+    answer = {'items': ['x' * 40, 'y' * 40], 'n': []}
+    assert kept(old, 'echo', 'read', {}, 200, answer) == old.replace('200, {})', new)
 
 
 @pytest.mark.parametrize('length', range(20, 60))
@@ -149,8 +170,10 @@ def test_width(length):
 
 
 VALUES = [
-    None, True, False, 0, -1, 1.0, -0.0, 1e300, 12345678901234567890123, '', 'wörld', 'a\nb\t\r\x00\x7f\u2028\ud800', '"', "'", '\'"', '\\', '\\"', "\\'", '{}', "it's \"so\"\\n",
-    [], {}, [[]], {'': {'"': [None, {"'": 'x'}]}}, 'plain text', ['x' * 150], {'k' * 150: {'k': ['v' * 150]}}, list(range(100)), '🐘',
+    None, True, False, 0, -1, 1.0, -0.0, 1e300, 12345678901234567890123, '', 'wörld', 'a\nb\t\r\x00\x7f\u2028\ud800',
+    '"', "'", '\'"', '\\', '\\"', "\\'", '{}', "it's \"so\"\\n",
+    [], {}, [[]], {'': {'"': [None, {"'": 'x'}]}}, 'plain text', ['x' * 150], {'k' * 150: {'k': ['v' * 150]}},
+    list(range(100)), '🐘',
 ]
 
 
@@ -202,7 +225,8 @@ CONFIG = 'from apiphant.test import config, test\n'
 
 
 def test_version_of_config():
-    text = f"{CONFIG}test('echo', 'read', {{}}, 500, 0)\nconfig.update(version='v1', port=9000)\ntest('echo', 'read', {{}}, 500, 1)\n"
+    config = "config.update(version='v1', port=9000)\n"
+    text = f"{CONFIG}test('echo', 'read', {{}}, 500, 0)\n{config}test('echo', 'read', {{}}, 500, 1)\n"
     assert kept(text, 'echo', 'read', {}, 200, {}, 'v1') == text.replace('500, 1', '200, {}')
     assert kept(text, 'echo', 'read', {}, 200, {}, 'v0') == text.replace('500, 0', '200, {}')
     assert kept(text, 'echo', 'read', {'a': 1}, 200, {}, 'v1') == text + 'test(\'echo\', \'read\', {"a": 1}, 200, {})\n'
@@ -210,17 +234,22 @@ def test_version_of_config():
     assert refusal('', version='v1') == "test.py calls v0; for this call add: config.update(version='v1')"
 
 
-@pytest.mark.parametrize('setting', ["config.version = 'v1'", "config['version'] = 'v1'", "if True:\n    config.update(version='v1')", "config.update(version='v2')\nconfig.version = 'v1'"])
+@pytest.mark.parametrize('setting', [
+    "config.version = 'v1'", "config['version'] = 'v1'", "if True:\n    config.update(version='v1')",
+    "config.update(version='v2')\nconfig.version = 'v1'"])
 def test_version_set(setting):
-    assert kept(f'{CONFIG}{setting}\nx = 1\n', 'echo', 'read', {}, 200, {}, 'v1').endswith("x = 1\ntest('echo', 'read', {}, 200, {})\n")
+    assert kept(f'{CONFIG}{setting}\nx = 1\n', 'echo', 'read', {}, 200, {}, 'v1').endswith(
+        "x = 1\ntest('echo', 'read', {}, 200, {})\n")
 
 
-@pytest.mark.parametrize('setting', ['config.update(version=VERSION)', 'config.update(options)', 'config.update(**options)', 'config.version = VERSION'])
+@pytest.mark.parametrize('setting', [
+    'config.update(version=VERSION)', 'config.update(options)', 'config.update(**options)', 'config.version = VERSION'])
 def test_version_not_told(setting):
     assert 'a version that cannot be told' in refusal(f'{CONFIG}{setting}\n')
 
 
-@pytest.mark.parametrize('setting', ["other.update(version='v1')", "version = 'v1'", 'config.update(port=1)', "config.host = 'v1'"])
+@pytest.mark.parametrize('setting', [
+    "other.update(version='v1')", "version = 'v1'", 'config.update(port=1)', "config.host = 'v1'"])
 def test_version_not_set(setting):
     assert kept(f'{CONFIG}{setting}\n', 'echo', 'read', {}, 200, {}).startswith(f'{CONFIG}{setting}\n')
 
@@ -234,7 +263,9 @@ def test_file_made_and_changed(tmp_path):
     assert keep(path, {'a': 1}) is False
     assert keep(path, {'a': 2}) is True
     assert keep(path, 'é', {'b': 1}) is False
-    assert path.read_text() == f'{IMPORT}\ntest(\'echo\', \'read\', {{}}, 200, {{"a": 2}})\ntest(\'echo\', \'read\', {{"b": 1}}, 200, "é")\n'
+    assert path.read_text().splitlines() == [
+        *IMPORT.splitlines(), '', '''test('echo', 'read', {}, 200, {"a": 2})''',
+        '''test('echo', 'read', {"b": 1}, 200, "é")''']
     assert os.listdir(tmp_path) == ['test.py']
 
 
@@ -251,16 +282,19 @@ def test_mode_and_link_kept(tmp_path):
     assert (tmp_path / 'new.py').stat().st_mode == plain.stat().st_mode
 
 
-@pytest.mark.parametrize(('encoding', 'head'), [('utf-8', ''), ('utf-8-sig', ''), ('latin-1', '# coding: latin-1\n'), ('utf-8', '\r\n')])
+@pytest.mark.parametrize(('encoding', 'head'), [
+    ('utf-8', ''), ('utf-8-sig', ''), ('latin-1', '# coding: latin-1\n'), ('utf-8', '\r\n')])
 def test_encoding_kept(tmp_path, encoding, head):
     path, text = tmp_path / 'test.py', f'{head}"""Tést."""\n{IMPORT}x = 1\n'
     path.write_bytes(text.encode(encoding))
     keep(path, 'ü')
-    assert path.read_bytes().decode(encoding).replace('\r\n', '\n') == text.replace('\r\n', '\n') + "test('echo', 'read', {}, 200, \"ü\")\n"
+    added = '''test('echo', 'read', {}, 200, "ü")\n'''
+    assert path.read_bytes().decode(encoding).replace('\r\n', '\n') == text.replace('\r\n', '\n') + added
     assert path.read_bytes().startswith(text.encode(encoding))
 
 
-@pytest.mark.parametrize('content', [b'# coding: latin-1\nx = 1\n', b'# coding: nonsense\n', b'"\xff"\n', b'x = (\n', b'\xff\xfe'])
+@pytest.mark.parametrize('content', [
+    b'# coding: latin-1\nx = 1\n', b'# coding: nonsense\n', b'"\xff"\n', b'x = (\n', b'\xff\xfe'])
 def test_file_refused(tmp_path, content):
     path = tmp_path / 'test.py'
     path.write_bytes(content)
@@ -278,7 +312,9 @@ def test_place_refused(tmp_path):
 
 
 def run(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *words, str(path)], capture_output=True, text=True, timeout=DEADLINE, check=False, env=clean_environment())
+    return subprocess.run(
+        [sys.executable, *words, str(path)], capture_output=True, text=True, timeout=DEADLINE, check=False,
+        env=clean_environment())
 
 
 def test_runs_as_it_is(tmp_path):
@@ -289,7 +325,8 @@ def test_runs_as_it_is(tmp_path):
         for value in (value for value in VALUES if value != 'a\nb\t\r\x00\x7f\u2028\ud800'):
             status, answer = server.post('/api/v0/echo/read', {'x': value})
             assert record(path, Answered('echo', 'read', {'x': value}, status, answer)) is False
-        for target, action, request in (('self', 'create', {'test': '1/0'}), ('self', 'delete', {}), ('self', 'create', {'test': 'required'})):
+        for target, action, request in (
+                ('self', 'create', {'test': '1/0'}), ('self', 'delete', {}), ('self', 'create', {'test': 'required'})):
             record(path, Answered(target, action, request, *server.post(f'/api/v0/{target}/{action}', request)))
         result = run(path)
         assert (result.returncode, result.stderr) == (0, '')
@@ -302,7 +339,8 @@ def test_new_file_runs(tmp_path):
     path = tmp_path / 'test.py'
     with production(SAMPLE) as server:
         record(path, Answered('echo', 'read', LONG, *server.post('/api/v0/echo/read', LONG)))
-        runner = f'import runpy, sys; from apiphant.test import config; config.update(port={server.port}); runpy.run_path(sys.argv[1])'
+        config = f'from apiphant.test import config; config.update(port={server.port})'
+        runner = f'import runpy, sys; {config}; runpy.run_path(sys.argv[1])'
         assert run(path, '-c', runner).returncode == 0
 
 

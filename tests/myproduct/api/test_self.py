@@ -28,4 +28,5 @@ test('self', 'create', {"test": "max_length", "x": "123"}, 400, {"error": {"fiel
 test('self', 'create', {"test": "max_length", "x": "12"}, 200, {"ok": True, "x": "12"})
 test('self', 'create', {"test": "max_length", "x": "1"}, 200, {"ok": True, "x": "1"})
 
-test('self', 'create', {"test": "explain", "x": "X"}, 400, {"error": {"field": "x", "state": "invalid", "explain": "should be integer"}})
+test('self', 'create', {"test": "explain", "x": "X"}, 400, {
+    "error": {"field": "x", "state": "invalid", "explain": "should be integer"}})

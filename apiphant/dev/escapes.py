@@ -1,7 +1,7 @@
-"""The way out to a terminal: text, tabs, newlines and colours pass.
+"""Escapes what could act on a terminal: text, tabs, newlines and colours pass, all else is shown as text, like \\x1b.
 
-What else could act on the terminal is shown as text, like \\x1b. Values go through `shown` before they are coloured, so
-that a colour in a value is text too. What the app prints may have colours. To pipes and files everything goes as it is.
+This is the only way out to a terminal. Values go through `shown` before they are coloured, so that a colour in a value
+is text too. What the app prints may have colours. To pipes and files everything goes as it is.
 """
 from __future__ import annotations
 

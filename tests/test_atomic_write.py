@@ -1,7 +1,7 @@
 """What is written whole: the old content or the new, and nothing beside it."""
 import pytest
 
-from apiphant.files import write_whole
+from apiphant.atomic_write import write_whole
 
 
 def test_new_and_over_an_old_one(tmp_path):

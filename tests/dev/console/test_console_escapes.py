@@ -1,7 +1,6 @@
 """Nothing that a caller sends, or the app prints, acts on the terminal: it is shown as text."""
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,8 @@ from tests.kit.console import PROMPT, Console, OutsideCall
 from tests.kit.running import clean_environment, run_cli, write_tree
 from tests.kit.terminal import CTRL_C, Terminal
 
-ATTACK = '\x1b]52;c;aGk=\x07\x1b]0;stolen\x07\x1b[?1049h\x1b[?1000h\x1b[7;7H\x9b6;6H\x9d0;stolen\x9c\x1bc\x0e\u202e\u2066'
+ATTACK = ('\x1b]52;c;aGk=\x07\x1b]0;stolen\x07\x1b[?1049h\x1b[?1000h\x1b[7;7H'
+          '\x9b6;6H\x9d0;stolen\x9c\x1bc\x0e\u202e\u2066')
 COLOUR = '\x1b[45m'  # none of ours
 
 
@@ -83,28 +83,10 @@ SHOP = {'shop/api/v0/ways.py': WAYS, 'shop/api/v0/binary.py': BINARY, 'shop/api/
 def assert_untouched(console: Terminal) -> None:
     """No escape came but colours and those by which prompt_toolkit draws; none of the caller's was among them."""
     left = OURS.sub(b'', console.raw)
-    assert not re.search(rb'[\x00-\x06\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]', left), left
+    assert not re.search(
+        rb'[\x00-\x06\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]', left), left
     assert not re.search(rb'\[7;7H|\[6;6H', b''.join(OURS.findall(console.raw)))
     assert console._screen.title == ''
-
-
-@pytest.fixture(scope='module')
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    folder = tmp_path_factory.mktemp('gate')
-    with Console(write_tree(folder, SHOP)) as console:
-        console.folder = folder
-        console.wait_for_text(PROMPT)
-        console.call('read ways {"name": "x"}', '200 OK')
-        yield console
-
-
-@pytest.fixture
-def console(shared: Console) -> Console:
-    shared.send(CTRL_C)
-    shared.wait_for_line(PROMPT.strip())
-    shared.enter('clear')
-    shared.wait_until(lambda: shared._screen.display[0].rstrip() == PROMPT.strip(), 'an empty screen')
-    return shared
 
 
 @pytest.mark.parametrize(('line', 'shown'), [

@@ -1,25 +1,18 @@
-"""PEP 3333 for raw handlers: the environ, the body as a stream, `start_response`, and sending what they return.
-
-Knows of the connection only what `Client` says.
-"""
+"""What a raw handler answers, by PEP 3333: `start_response`, the head, and the body as it comes."""
 from __future__ import annotations
 
 import logging
 import re
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
-from urllib.parse import unquote_to_bytes
-from wsgiref.util import FileWrapper
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ..api.actions import Action
-from ..api.answer import INTERNAL_ERROR, encode, headers_of
+from ..api.answer import INTERNAL_ERROR, WITHOUT_BODY, encode, headers_of
 from ..api.application import ClientLeft, answer_raw
-from ..api.call import Host, runs_calls
-from ..api.environ import Environ
+from ..api.call import runs_calls
 from ..validation import ApiError, status_line
-from .heads import CHUNKED, WITHOUT_BODY, connection_of, head, length_for
+from .call import Call, Client, environ_of
+from .heads import CHUNKED, connection_of, head, length_for
 from .message import Message
 
 HOP_BY_HOP = frozenset((
@@ -30,141 +23,6 @@ TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 VALUE = re.compile(r'[\t\x20-\x7e\x80-\xff]*')
 
 log = logging.getLogger(__name__)
-
-
-class Client(Host, Protocol):
-    """What a connection is to a raw handler."""
-
-    @property
-    def is_stopping(self) -> bool: ...
-
-    def origin(self, message: Message) -> Environ:
-        """REMOTE_ADDR, REMOTE_PORT, SERVER_NAME, SERVER_PORT, wsgi.url_scheme."""
-
-    def send(self, data: bytes) -> None: ...
-
-    def receive_body(self, message: Message, started: float) -> None: ...
-
-    def date(self) -> str: ...
-
-
-class Call:
-    """The connection as a raw handler has it: as long as its call lasts, and one greenlet at a time."""
-
-    def __init__(self, client: Client) -> None:
-        self._client: Client | None = client
-        self.is_busy = False
-
-    def end(self) -> None:
-        """What is left of the handler can take and send nothing more. Raises ClientLeft if it is just doing so."""
-        self._client = None
-        if self.is_busy:
-            raise ClientLeft
-
-    def send(self, data: bytes) -> None:
-        self._alone(lambda client: client.send(data))
-
-    def receive_body(self, message: Message, started: float) -> None:
-        self._alone(lambda client: client.receive_body(message, started))
-
-    def _alone(self, work: Callable[[Client], None]) -> None:
-        if self._client is None:
-            raise ClientLeft
-        if self.is_busy:
-            raise RuntimeError('another greenlet of this call is reading or writing')
-        self.is_busy = True
-        try:
-            work(self._client)
-        finally:
-            self.is_busy = False
-
-
-class Input:
-    """`wsgi.input`: takes the body from the connection as it is read, and holds no more of it than a read asked for."""
-
-    def __init__(self, call: Call, message: Message) -> None:
-        self._call = call
-        self._message = message
-        self._started = time.monotonic()
-        self._buffer = bytearray()
-
-    def _more(self) -> bool:
-        """False at the end. Raises ClientLeft, and ApiError where the rest is refused."""
-        message = self._message
-        while not message.body and not message.is_complete:
-            if message.refusal:
-                raise ApiError(message.refusal.status)
-            self._call.receive_body(message, self._started)
-        for part in message.body:
-            self._buffer += part
-        found = bool(message.body)
-        message.body.clear()
-        return found
-
-    def _take(self, size: int) -> bytes:
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return data
-
-    def read(self, size: int | None = -1) -> bytes:
-        wanted = sys.maxsize if size is None or size < 0 else size
-        while len(self._buffer) < wanted and self._more():
-            pass
-        return self._take(wanted)
-
-    def readline(self, size: int | None = -1) -> bytes:
-        wanted = sys.maxsize if size is None or size < 0 else size
-        searched = 0
-        while (end := self._buffer.find(b'\n', searched)) < 0 and len(self._buffer) < wanted:
-            searched = len(self._buffer)
-            if not self._more():
-                break
-        return self._take(min(wanted, end + 1 if end >= 0 else sys.maxsize))
-
-    def readlines(self, hint: int | None = -1) -> list[bytes]:
-        lines: list[bytes] = []
-        size = 0
-        for line in self:
-            lines.append(line)
-            size += len(line)
-            if hint is not None and 0 < hint <= size:
-                break
-        return lines
-
-    def __iter__(self) -> Iterator[bytes]:
-        while line := self.readline():
-            yield line
-
-
-def environ_of(client: Client, call: Call, message: Message) -> Environ:
-    """As PEP 3333 has it. Header names with an underscore are dropped: they would pass for those with a hyphen."""
-    environ: Environ = {
-        'REQUEST_METHOD': message.method,
-        'SCRIPT_NAME': '',
-        'PATH_INFO': unquote_to_bytes(message.path).decode('latin-1'),
-        'RAW_URI': message.target,
-        'QUERY_STRING': message.target.partition('?')[2],
-        'SERVER_PROTOCOL': f'HTTP/{message.version}',
-        'wsgi.version': (1, 0),
-        'wsgi.input': Input(call, message),
-        'wsgi.input_terminated': True,
-        'wsgi.errors': sys.stderr,
-        'wsgi.file_wrapper': FileWrapper,
-        'wsgi.multithread': True,
-        'wsgi.multiprocess': True,
-        'wsgi.run_once': False,
-    }
-    for name, value in message.headers:
-        if b'_' not in name:
-            _add(environ, name.decode().upper().replace('-', '_'), value.decode('latin-1').strip(' \t'))
-    environ.update(client.origin(message))
-    return environ
-
-
-def _add(environ: Environ, name: str, value: str) -> None:
-    key = name if name in ('CONTENT_TYPE', 'CONTENT_LENGTH') else f'HTTP_{name}'
-    separator = '; ' if name == 'COOKIE' else ','
-    environ[key] = f'{environ[key]}{separator}{value}' if key in environ else value
 
 
 class Responder:
@@ -288,15 +146,15 @@ class Responder:
             self.write(b'')
         if self._is_chunked:
             self._call.send(b'0\r\n\r\n')
-        elif self._is_short():
+        elif self._length is not None and not self._is_whole():
             log.error('%s sent less than its Content-Length', message.path)
             self.keep = False
 
-    def _is_short(self) -> bool:
-        """Less was sent than was said."""
-        if self._length is None or self._message.method == 'HEAD' or not self._may_have_body:
-            return False
-        return self._message.sent < self._length
+    def _is_whole(self) -> bool:
+        """As much was sent as was said."""
+        if self._message.method == 'HEAD' or not self._may_have_body:
+            return True
+        return self._length is not None and self._message.sent >= self._length
 
     def _refuse(self, error: ApiError) -> None:
         """By a generator, before anything was sent; later it is a failure like others."""
@@ -306,11 +164,12 @@ class Responder:
             self._answer(error.status, {'error': error.error})
 
     def _fail(self) -> None:
-        """While the body was made. Once the head is sent, a cut connection is the only way to say so."""
+        """While the body was made. Once the head is sent, an end before the body's is the only way to say so."""
         log.exception('%s %s failed:', self._message.method, self._message.path)
         if self._message.is_answered:
-            raise ClientLeft from None
-        self._answer(500, INTERNAL_ERROR)
+            self.keep = self.keep and self._is_whole()
+        else:
+            self._answer(500, INTERNAL_ERROR)
 
     def _answer(self, status: int, content: Any) -> None:
         """In place of what the handler began."""
