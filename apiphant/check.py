@@ -2,14 +2,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from . import server  # noqa: F401  # handlers import it; see add_to_path
 from .api.actions import ACTIONS, Action
+from .api.around import Arounds, has_around
+from .api.near_misses import misspelled, out_of_versions, same_versions
 from .api.product import BrokenProduct, Product, ProductError, add_to_path
 from .api.product import find as find_product
-from .api.routing import Broken, Loaded, PassedOver, load, routes_of, scan
+from .api.routing import NO_VERSION, VERSION, Broken, Loaded, PassedOver, load, scan, url
 from .background import tasks as background_tasks
 from .tracebacks import format_error
 
@@ -23,13 +25,24 @@ def check(path: str | Path) -> int:
     add_to_path(product)
     targets, passed_over = scan(product)
     loaded, broken = load(targets)
-    for route, action in routes_of(loaded).items():
-        print(route + _flags(action))
+    _print_routes(loaded)
     _print_passed_over(product, passed_over)
+    _print_out_of_versions(product, {item.path for item in passed_over})
+    _print_same_versions(product)
+    _print_misspelled(product, loaded)
     _print_empty(product, loaded)
+    _print_misplaced(product, loaded)
     _print_broken(product, broken)
     are_tasks_well = _check_tasks(product)
     return 0 if are_tasks_well and not broken else 1
+
+
+def _print_routes(loaded: Iterable[Loaded]) -> None:
+    arounds = Arounds()
+    for target, actions in loaded:
+        packages = arounds.packages_above(target.module)
+        for name, action in actions.items():
+            print(url(target, name) + _flags(action, packages))
 
 
 def _print_passed_over(product: Product, passed_over: Iterable[PassedOver]) -> None:
@@ -37,15 +50,49 @@ def _print_passed_over(product: Product, passed_over: Iterable[PassedOver]) -> N
         print(f'passed over: {_short(product, item.path)}: {item.reason}')
 
 
+def _print_out_of_versions(product: Product, said: Collection[Path]) -> None:
+    if not any(VERSION.fullmatch(path.name) for path in product.api.iterdir() if path.is_dir()):
+        print(f'no targets: {product.name}/api has no folder of a version, such as {product.name}/api/v0')
+    for path in out_of_versions(product):
+        if path in said:
+            continue
+        reason = NO_VERSION
+        if path.is_file():
+            reason = f'it is in no version; {product.name}/api/v0/{path.name} would be a target'
+        print(f'passed over: {_short(product, path)}: {reason}')
+
+
+def _print_same_versions(product: Product) -> None:
+    for folders in same_versions(product):
+        *others, last = [str(_short(product, folder)) for folder in folders]
+        print(f'two versions: {", ".join(others)} and {last} are not the same in a URL')
+
+
+def _print_misspelled(product: Product, loaded: Iterable[Loaded]) -> None:
+    for target, _ in loaded:
+        for name, action in misspelled(sys.modules.get(target.module)).items():
+            print(f'not called: {name} in {_short(product, target.path)}: did you mean {action}?')
+
+
 def _print_empty(product: Product, loaded: Iterable[Loaded]) -> None:
     for target, actions in loaded:
-        if not actions:
+        if not actions and not has_around(target.module):
             print(f'no actions: {_short(product, target.path)} defines none of {", ".join(ACTIONS)}')
 
 
+def _print_misplaced(product: Product, loaded: Iterable[Loaded]) -> None:
+    for target, _ in loaded:
+        if has_around(target.module) and target.path.name != '__init__.py':
+            print(f'not called: around in {_short(product, target.path)}: it should be in an __init__.py')
+
+
 def _print_broken(product: Product, broken: Iterable[Broken]) -> None:
+    """An error that several targets have from one package is printed once."""
+    files: dict[BaseException, list[str]] = {}
     for target, error in broken:
-        print(f'broken: {_short(product, target.path)}\n{format_error(error)}', file=sys.stderr)
+        files.setdefault(error, []).append(str(_short(product, target.path)))
+    for error, names in files.items():
+        print(f'broken: {", ".join(names)}\n{format_error(error)}', file=sys.stderr)
 
 
 def _short(product: Product, path: Path) -> Path:
@@ -69,6 +116,7 @@ def _check_tasks(product: Product) -> bool:
     return True
 
 
-def _flags(action: Action) -> str:
-    names = [name for name in ('raw_environ', 'raw_response') if getattr(action, name)]
-    return f'  ({", ".join(names)})' if names else ''
+def _flags(action: Action, packages: Iterable[str]) -> str:
+    flags = ', '.join(name for name in ('raw_environ', 'raw_response') if getattr(action, name))
+    folders = ', '.join(name.partition('.')[2].replace('.', '/') for name in packages)
+    return ''.join(f'  ({words})' for words in (flags, folders and f'around: {folders}') if words)

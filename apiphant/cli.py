@@ -7,6 +7,7 @@ production never sees the console.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import NoReturn, ParamSpec
 
 from . import __version__, address, logs
 from .address import Address, AddressError
+from .api import origin
 from .errors import UserError
 
 Arguments = ParamSpec('Arguments')
@@ -21,6 +23,9 @@ Arguments = ParamSpec('Arguments')
 USAGE = 2
 FAILED = 1
 MANY_SECONDS = 86400
+PORTS = 65536
+PUBLIC = '0.0.0.0'
+LOCAL = '127.0.0.1'
 
 SERVE_EPILOG = """commands:
   apiphant dev PRODUCT      development console: serves, reloads on save, calls from a prompt
@@ -31,16 +36,41 @@ SERVE_EPILOG = """commands:
 
 environment:
   APIPHANT_WORKERS and so on: each option of the server has a variable
+  PORT, WEB_CONCURRENCY     what platforms set: where to listen, and how many workers
   NO_COLOR                  no colours in the console
   APIPHANT_STYLE            its colours: the name of a pygments style
 """
+
+
+UNKNOWN = 'unrecognized arguments: '
+WORD = re.compile('--[a-z-]+|-[a-z]')
+PORT = 'the port stands after the product: {} PRODUCT 9000'
+HOST = 'the address stands after the product: {} PRODUCT 0.0.0.0:80'
+RELOAD = 'apiphant dev PRODUCT reloads on save and shows what fails'
+WORKERS = 'it is --workers 2'
+HINTS = {  # words of gunicorn, uvicorn and flask
+    '--port': PORT, '-p': PORT, '--host': HOST, '-h': HOST, '-b': HOST, '--bind': HOST, '--uds': HOST,
+    '-w': WORKERS, '--threads': WORKERS, '-t': 'it is --timeout 60', '--reload': RELOAD, '--debug': RELOAD,
+    '--ssl-certfile': 'it is --certfile FILE', '--ssl-keyfile': 'it is --keyfile FILE',
+    '-c': 'options are given as words or as variables APIPHANT_...',
+    '--config': 'options are variables APIPHANT_..., too',
+}
 
 
 class Parser(ArgumentParser):
     """A usage error is one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f'{self.prog}: {message}; see {self.prog} --help\n')
+        hint = _hint(self.prog, message)
+        self.exit(USAGE, f'{self.prog}: {message}; {hint}see {self.prog} --help\n')
+
+
+def _hint(program: str, message: str) -> str:
+    """What to write in place of a word that other servers know; '' for others."""
+    said, _, words = message.partition(UNKNOWN)
+    found = WORD.match(words)
+    hint = HINTS.get(found[0], '') if found and not said else ''
+    return f'{hint.format(program)}; ' if hint else ''
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -91,10 +121,12 @@ def _serve(words: list[str]) -> int:
     from .server import options  # noqa: PLC0415
     parser = _parser('apiphant', 'Serve a product: the folder of a Python package with an "api" package in it.')
     parser.epilog = SERVE_EPILOG
-    _add_address(parser)
+    _add_address(parser, PUBLIC)
     parser.add_argument('--version', action='version', version=f'apiphant {__version__}')
     options.add_to(parser)
     given = vars(parser.parse_args(words))
+    if _run(options.check_platform, os.environ):
+        return FAILED
     from .server.start import serve  # noqa: PLC0415
     return _run(serve, given.pop('product'), given.pop('address'), **given)
 
@@ -111,7 +143,7 @@ def _check(words: list[str]) -> int:
 
 def _dev(words: list[str]) -> int:
     parser = _parser('apiphant dev', 'Serve a product, reload it on save, and call it from a prompt.')
-    _add_address(parser)
+    _add_address(parser, LOCAL)
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         '-c', dest='lines', metavar='LINE', action='append',
@@ -120,8 +152,11 @@ def _dev(words: list[str]) -> int:
     parser.add_argument(
         '--poll', metavar='SECONDS', type=_positive,
         help='look for changes so often, where the file system tells of none')
+    _add_pages(parser)
     parser.add_argument('--plain', action='store_true', help='no colours and no toolbar')
     given = vars(parser.parse_args(words))
+    for variable in (origin.VARIABLE, origin.HOST_VARIABLE):
+        os.environ[variable] = given.pop(variable)  # the app process has them from there
     from .dev.start import run  # noqa: PLC0415
     return _run(run, given.pop('product'), given.pop('address'), **given)
 
@@ -156,10 +191,40 @@ def _parser(name: str, description: str) -> Parser:
     return parser
 
 
-def _add_address(parser: Parser) -> None:
+def _add_address(parser: Parser, host: str) -> None:
     parser.add_argument(
-        'address', metavar='HOST:PORT', nargs='?', type=_address, default=address.parse(address.DEFAULT),
-        help=f'where to listen, also [IPV6]:PORT, PORT or unix:PATH; port 0 is any free one; default {address.DEFAULT}')
+        'address', metavar='HOST:PORT', nargs='?', type=_address, default=_default_address(parser, host),
+        help='where to listen, also [IPV6]:PORT, PORT or unix:PATH; port 0 is any free one; '
+             f'default {host}:$PORT if there is that variable, else {address.DEFAULT}')
+
+
+def _default_address(parser: Parser, host: str) -> Address:
+    """Platforms say in PORT where they reach a server."""
+    port = os.environ.get('PORT')
+    if not port:
+        return address.parse(address.DEFAULT)
+    if not (port.isascii() and port.isdecimal() and int(port) < PORTS):
+        parser.error(f'the variable PORT is {port!r}, no port')
+    return Address(host, int(port))
+
+
+def _add_pages(parser: Parser) -> None:
+    parser.add_argument(
+        '--allow-origin', metavar='LIST', dest=origin.VARIABLE, default=os.environ.get(origin.VARIABLE, ''),
+        type=_checked_by(origin.check_list), help=f'{origin.ALLOW_ORIGIN}; pages of this machine always may')
+    parser.add_argument(
+        '--allow-host', metavar='LIST', dest=origin.HOST_VARIABLE, default=os.environ.get(origin.HOST_VARIABLE, ''),
+        type=_checked_by(origin.check_hosts),
+        help='names that the server may be asked as, besides addresses and localhost, with commas between')
+
+
+def _checked_by(check: Callable[[str], str]) -> Callable[[str], str]:
+    def checked(text: str) -> str:
+        try:
+            return check(text)
+        except ValueError as error:
+            raise ArgumentTypeError(str(error)) from None
+    return checked
 
 
 def _positive(text: str) -> float:

@@ -18,6 +18,12 @@ def format_error(error: BaseException) -> str:
         return f'{_place_of(error)}: {type(error).__name__}, which cannot be shown'
 
 
+def is_from_outside(error: BaseException) -> bool:
+    """Whether its traceback has a line that is not ours."""
+    frames = traceback.walk_tb(BaseException.__dict__['__traceback__'].__get__(error))
+    return any(not frame.f_code.co_filename.startswith(OURS) for frame, _ in frames)
+
+
 def _place_of(error: BaseException) -> str:
     """Where it was raised, in code that is not ours."""
     frames = traceback.walk_tb(BaseException.__dict__['__traceback__'].__get__(error))

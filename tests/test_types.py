@@ -13,12 +13,12 @@ from tests.kit.running import clean_environment
 
 EXAMPLES = '''# pyright: strict
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, assert_type
 
 from apiphant.background import cron, seconds
 from apiphant.reload import keep, on_unload
-from apiphant.server import application, raw_environ, raw_response, serve
+from apiphant.server import Call, application, current_call, raw_environ, raw_response, serve
 from apiphant.test import config, test
 from apiphant.validation import ApiError, BadRequest, Invalid, Missing, field
 
@@ -38,6 +38,22 @@ response.jsn  # WRONG
 test('echo', 'read', {}, '200', {})  # WRONG
 test('echo', 'read', {}, 200)  # WRONG
 test('echo', 'read', None, 501, {'error': '501 Not Implemented'}, method='GET')
+
+# The call
+
+
+def around(call: Call, proceed: Callable[[], Any]) -> Any:
+    call.user = {'name': 'ann'}
+    assert_type(call.headers.get('authorization'), str | None)
+    assert_type(call.cookies.get('token'), str | None)
+    assert_type(call.status, int)
+    assert_type(current_call(), Call)
+    call.answer_headers['Retry-After'] = 5
+    call.answer_headers['Location'] = '/'
+    call.set_cookie('token', 'x', max_age=60, same_site='Strict')
+    call.set_cookie('token', 1)  # WRONG
+    return proceed()
+
 
 # apiphant.validation
 

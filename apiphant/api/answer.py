@@ -12,10 +12,16 @@ from typing import Any
 
 import msgspec
 
+from ..tracebacks import is_from_outside
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action
-from .origin import say_refused
+from .bad_json import explained
+from .call import NOBODY, Call, Host, runs_calls
+from .encoding import NotJson, encode_json, encode_lax
+from .origin import PROGRAM, Page, say_refused
 from .request import Request, adopt
+from .run import answer_of, run
+from .signature import shown
 
 log = logging.getLogger(__name__)
 
@@ -24,88 +30,131 @@ INTERNAL_ERROR = {'error': status_line(500)}
 WITHOUT_BODY = (204, 205, 304)
 
 _decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
 
 MAX_BODY = 1024 * 1024  # bytes, as nginx has it
 LARGE = 64 * 1024  # bytes of a body that may have very many parts
 
 
-def go_on() -> None:
-    """Nobody waits."""
+class NotAnObject(BadRequest):
+    """The body is no JSON object. In dev, the answer also says where it broke."""
+
+    def __init__(self, body: bytes, host: Host) -> None:
+        super().__init__(NOT_AN_OBJECT)
+        self.explain = explained(body) if host.explains else ''
 
 
-def parse(body: bytes, give_way: Callable[[], None] = go_on) -> Request:
+def error_content(error: ApiError) -> dict[str, Any]:
+    """The object that answers with an error."""
+    if isinstance(error, NotAnObject) and error.explain:
+        return {'error': error.error, 'explain': error.explain}
+    return {'error': error.error}
+
+
+def parse(body: bytes, host: Host = NOBODY) -> Request:
     """The request in a body: strict RFC 8259, exact integers of up to 4300 digits. Raises BadRequest.
 
-    `give_way()` lets others have their turn in between.
+    The host gives way to others in between.
     """
-    return _parse(body, give_way) if len(body) < LARGE or not gc.isenabled() else _parse_at_once(body, give_way)
+    if len(body) < LARGE or not gc.isenabled():
+        return _parse(body, host, host.give_way)
+    return _parse_at_once(body, host)
 
 
-def _parse(body: bytes, give_way: Callable[[], None]) -> Request:
+def _parse(body: bytes, host: Host, give_way: Callable[[], None]) -> Request:
     try:
         content = _decode(body) if body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest(NOT_AN_OBJECT) from None
+        raise NotAnObject(body, host) from None
     if type(content) is not dict:
-        raise BadRequest(NOT_AN_OBJECT)
+        raise NotAnObject(body, host)
     return adopt(content, give_way)
 
 
-def _parse_at_once(body: bytes, give_way: Callable[[], None]) -> Request:
+def _parse_at_once(body: bytes, host: Host) -> Request:
     """Without looks for garbage, but for others: they take longer the more there is, and would find none."""
     def let_others() -> None:
         gc.enable()
-        give_way()
+        host.give_way()
         gc.disable()
 
     gc.disable()
     try:
-        return _parse(body, let_others)
+        return _parse(body, host, let_others)
     finally:
         gc.enable()
 
 
+@runs_calls
 def answer(
-    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '',
-    give_way: Callable[[], None] = go_on,
+    action: Action | None, method: str, path: str, body: bytes, page: Page = PROGRAM, host: Host = NOBODY,
+    call: Call | None = None,
 ) -> tuple[int, Any]:
-    """The status and the object of a call of what was found at its path: 403 with a `why_foreign`. Raises nothing."""
+    """The status and the object of a call of what was found at its path: 403 for a page that may not. Raises nothing.
+
+    An action that needs a call has to get one.
+    """
     try:
         if action is None:
             raise ApiError(404)
         if method != 'POST':
+            if page.is_preflight:
+                return 204, None
             raise ApiError(501)
-        if why_foreign:
-            say_refused(path, why_foreign)
+        if page.why_foreign:
+            say_refused(method, path, page.why_foreign)
             raise ApiError(403)
-        content = action.handler(parse(body, give_way))
-        return 200, content if isinstance(content, dict) else _content(action, content)
+        request = parse(body, host)
+        if call is not None:
+            content = run(action, call, request)
+            return call.status, content
+        content = action.handler(request)
+        return 200, content if isinstance(content, dict) else answer_of(action.handler, content)
     except ApiError as error:
-        return error.status, {'error': error.error}
-    except BaseException:
-        log.exception('%s %s failed:', method, path)
-        return 500, INTERNAL_ERROR
+        return error.status, error_content(error)
+    except BaseException as error:
+        say_failed(method, path, action, error)
+        return failed(call)
+
+
+def say_failed(method: str, path: str, action: Action | None, error: BaseException) -> None:
+    """With its traceback; where that has no line of the product's, the handler is named."""
+    where = '' if action is None or is_from_outside(error) else f' in {shown(action.handler)}'
+    log.error('%s %s failed%s:', method, path, where, exc_info=error)
+
+
+def failed(call: Call | None) -> tuple[int, Any]:
+    """The answer of a call that did not end as it should: of what the handler began to say, nothing is sent."""
+    if call is not None:
+        call.forget_answer()
+    return 500, INTERNAL_ERROR
 
 
 def reply(
-    action: Action | None, method: str, path: str, body: bytes, why_foreign: str = '',
-    give_way: Callable[[], None] = go_on,
+    action: Action | None, method: str, path: str, body: bytes, page: Page = PROGRAM, host: Host = NOBODY,
+    call: Call | None = None,
 ) -> tuple[int, bytes]:
     """The status and the body to send. Raises nothing."""
-    status, content = answer(action, method, path, body, why_foreign, give_way)
-    return encode(path, status, content)
+    status, content = answer(action, method, path, body, page, host, call)
+    if status == 200:
+        try:
+            encoded = encode_lax(content)
+            if b'null' not in encoded:
+                return 200, encoded
+        except Exception:  # `encode` says why
+            pass
+    return encode(path, status, content, call)
 
 
-def encode(path: str, status: int, content: Any) -> tuple[int, bytes]:
+def encode(path: str, status: int, content: Any, call: Call | None = None) -> tuple[int, bytes]:
     """The status and the body to send: 500 for content that JSON has no way to say. Raises nothing."""
     if status in WITHOUT_BODY:
         return status, b''
     try:
-        return status, _encode(content)
-    except Exception:
-        log.exception('The answer of %s cannot be JSON:', path)
-        return 500, _encode(INTERNAL_ERROR)
+        return status, encode_json(content)
+    except NotJson as error:
+        log.error('The answer of %s cannot be JSON: %s', path, error)
+        status, content = failed(call)
+        return status, encode_json(content)
 
 
 def headers_of(status: int, body: bytes) -> list[tuple[str, str]]:
@@ -115,13 +164,3 @@ def headers_of(status: int, body: bytes) -> list[tuple[str, str]]:
         return []
     headers = [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))]
     return [*headers, ('Allow', 'POST')] if status == 501 else headers
-
-
-def _content(action: Action, content: Any) -> dict[str, Any]:
-    """What a handler returned, if that can be an answer. Raises TypeError."""
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        name = f'{action.handler.__module__}.{action.handler.__qualname__}'
-        raise TypeError(f'{name} returned {type(content).__name__}, not a dict or None')
-    return content

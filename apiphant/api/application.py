@@ -4,20 +4,21 @@ A raw call is one unit of work, supervised in `answer_raw` as others are in `ans
 """
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action, Routes
-from .answer import INTERNAL_ERROR, MAX_BODY, _content, answer, encode, go_on, headers_of, parse
-from .origin import foreign
+from .answer import MAX_BODY, answer, encode, error_content, failed, headers_of, parse, say_failed
+from .call import NOBODY, Call, Host, runs_calls, with_given
+from .environ import Environ, EnvironHost, path_of
+from .headers import Headers, Pairs
+from .origin import PROGRAM, Origins, Page
+from .run import answer_of, run
 
-Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
-log = logging.getLogger(__name__)
 
 
 class ClientLeft(Exception):
@@ -25,59 +26,85 @@ class ClientLeft(Exception):
 
 
 class Application:
-    """The WSGI callable of a product. Assigning `routes` swaps all of them at once."""
+    """The WSGI callable of a product. Assigning `routes` swaps all of them at once. `origins`: which pages may call.
 
-    def __init__(self, routes: Routes) -> None:
+    `explains`: whether callers are told where their JSON broke.
+    """
+
+    def __init__(self, routes: Routes, origins: Origins | None = None, *, explains: bool = False) -> None:
         self.routes = routes
+        self.explains = explains
+        self.origins = origins or Origins()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', '')
+        path = path_of(environ)
         action = self.routes.get(path)
+        host = EnvironHost(environ)
         if action is not None and action.is_raw:
-            return answer_raw(action, path, environ, start_response)
-        return _send(path, environ, start_response, *_answer(action, path, environ))
+            return answer_raw(action, path, environ, start_response, host)
+        call = Call(host) if action is not None and action.needs_call else None
+        page = _page(self.origins, environ, host) if 'HTTP_ORIGIN' in environ else PROGRAM
+        status, content = _answer(action, path, environ, page, host, call)
+        return _send(path, environ, start_response, status, content, call, page.headers)
 
 
-def _answer(action: Action | None, path: str, environ: Environ) -> tuple[int, Any]:
+def _answer(
+    action: Action | None, path: str, environ: Environ, page: Page, host: EnvironHost, call: Call | None,
+) -> tuple[int, Any]:
     method = environ['REQUEST_METHOD']
     try:
         body = _read(environ) if method == 'POST' and action is not None else b''
     except ApiError as error:
         return error.status, {'error': error.error}
-    return answer(action, method, path, body, _why_foreign(environ))
+    return answer(action, method, path, body, page, host, call)
 
 
-def _why_foreign(environ: Environ) -> str:
-    """'' for a call of a page of our own, or of no page."""
-    if 'HTTP_ORIGIN' not in environ:
-        return ''
-    return foreign(environ['HTTP_ORIGIN'], environ.get('HTTP_HOST', ''), environ.get('wsgi.url_scheme') == 'https')
+def _page(origins: Origins, environ: Environ, host: EnvironHost) -> Page:
+    asked = Headers(host.headers()) if host.method == 'OPTIONS' else None
+    return origins.page(environ['HTTP_ORIGIN'], environ.get('HTTP_HOST', ''), host.is_https, asked)
 
 
+@runs_calls
 def answer_raw(
-    action: Action, path: str, environ: Environ, start_response: StartResponse, give_way: Callable[[], None] = go_on,
+    action: Action, path: str, environ: Environ, start_response: StartResponse, host: Host = NOBODY,
 ) -> Iterable[bytes]:
     """The WSGI answer of an action with raw_environ or raw_response or both. Raises ClientLeft."""
+    call = Call(host.caller()) if action.needs_call else None
     try:
-        subject = environ if action.raw_environ else parse(_read(environ), give_way)
-        if action.raw_response:
-            return action.handler(subject, start_response)  # type: ignore[no-any-return]
-        status, content = 200, _content(action, action.handler(subject))
+        request = environ if action.raw_environ else parse(_read(environ), host)
+        content = _call(action, request, start_response, call)
+        if action.raw_response and not (call is not None and isinstance(content, dict)):
+            return content  # type: ignore[no-any-return]
+        status = call.status if call is not None else 200
     except ApiError as error:
-        status, content = error.status, {'error': error.error}
+        status, content = error.status, error_content(error)
     except ClientLeft:
         raise
-    except BaseException:
-        log.exception('%s %s failed:', environ['REQUEST_METHOD'], path)
-        return _send(path, environ, start_response, 500, INTERNAL_ERROR, sys.exc_info())
-    return _send(path, environ, start_response, status, content, sys.exc_info())
+    except BaseException as error:
+        say_failed(environ['REQUEST_METHOD'], path, action, error)
+        status, content = failed(call)
+    return _send(path, environ, start_response, status, content, call, (), sys.exc_info())
+
+
+def _call(action: Action, request: Any, start_response: StartResponse, call: Call | None) -> Any:
+    """What the handler returns, or an `around` that it is under."""
+    if call is None:
+        content = action.handler(request, start_response) if action.raw_response else action.handler(request)
+        return content if action.raw_response else answer_of(action.handler, content)
+    if not action.raw_response:
+        return run(action, call, request)
+
+    def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        return start_response(status, with_given(headers, call), *exc_info)
+    return run(action, call, request, start)
 
 
 def _send(
-    path: str, environ: Environ, start_response: StartResponse, status: int, content: Any, *exc_info: Any,
+    path: str, environ: Environ, start_response: StartResponse, status: int, content: Any, call: Call | None,
+    for_browser: Pairs = (), *exc_info: Any,
 ) -> list[bytes]:
-    status, body = encode(path, status, content)
-    start_response(status_line(status), headers_of(status, body), *exc_info)
+    status, body = encode(path, status, content, call)
+    start_response(status_line(status), with_given(headers_of(status, body), call, for_browser), *exc_info)
     return [] if environ['REQUEST_METHOD'] == 'HEAD' else [body]
 
 

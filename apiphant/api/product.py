@@ -24,7 +24,7 @@ class BrokenProduct(ProductError):
     def __init__(self, errors: Mapping[str, BaseException]) -> None:
         super().__init__(f'cannot import {", ".join(errors)}')
         self.errors = errors
-        self.tracebacks = '\n\n'.join(map(format_error, errors.values()))
+        self.tracebacks = '\n\n'.join(map(format_error, dict.fromkeys(errors.values())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,11 @@ from keyword import iskeyword
 from pathlib import Path
 
 from .actions import Action, Routes, actions_of
+from .around import Arounds
 from .product import BrokenProduct, Product, add_to_path
 
 VERSION = re.compile(r'v[0-9]+')
+NO_VERSION = 'a version is named v and a number: v0, v1, v10'
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def scan(product: Product) -> tuple[list[Target], list[PassedOver]]:
                 else:
                     passed_over.append(item)
         elif path.is_dir() and re.match(r'[vV]\.?[0-9]', path.name):
-            passed_over.append(PassedOver(path, 'a version is named v and a number: v0, v1, v10'))
+            passed_over.append(PassedOver(path, NO_VERSION))
     return targets, passed_over
 
 
@@ -108,9 +110,11 @@ def load(targets: Iterable[Target]) -> tuple[list[Loaded], list[Broken]]:
     """Import targets. Returns those that could be, with their actions, and those that could not, with the error."""
     loaded: list[Loaded] = []
     broken: list[Broken] = []
+    arounds = Arounds()
     for target in targets:
         try:
-            loaded.append((target, actions_of(import_module(target.module))))
+            module = import_module(target.module)
+            loaded.append((target, actions_of(module, arounds.above(target.module))))
         except BaseException as error:  # SystemExit too: what one module does must not decide for the others
             broken.append((target, error))
     return loaded, broken

@@ -11,12 +11,14 @@ from typing import Protocol
 from urllib.parse import unquote_to_bytes
 from wsgiref.util import FileWrapper
 
-from ..api.application import ClientLeft, Environ
+from ..api.application import ClientLeft
+from ..api.call import Host
+from ..api.environ import Environ
 from ..validation import ApiError
 from .message import Message
 
 
-class Client(Protocol):
+class Client(Host, Protocol):
     """What a connection is to a raw handler."""
 
     @property
@@ -26,9 +28,6 @@ class Client(Protocol):
         """REMOTE_ADDR, REMOTE_PORT, SERVER_NAME, SERVER_PORT, wsgi.url_scheme."""
 
     def send(self, data: bytes) -> None: ...
-
-    def give_way(self) -> None:
-        """To whatever else is to be done."""
 
     def receive_body(self, message: Message, started: float) -> None: ...
 

@@ -16,10 +16,14 @@ from gevent.hub import get_hub
 from greenlet import getcurrent, greenlet
 
 from ..api.answer import encode, headers_of, reply
-from ..api.application import ClientLeft, Environ
-from ..api.origin import foreign
+from ..api.application import ClientLeft
+from ..api.call import Call, with_given
+from ..api.environ import Environ
+from ..api.headers import Headers as RequestHeaders
+from ..api.origin import PROGRAM, Page, say_refused
 from ..validation import status_line
-from .heads import connection_of, head, length_for
+from .caller import HttpCaller
+from .heads import Headers, connection_of, head, length_for
 from .incoming import Incoming
 from .message import Message, Refusal
 from .responder import Responder
@@ -284,38 +288,60 @@ class Connection:
 
     def _answer(self, message: Message) -> tuple[int, int, bool]:
         """Status, bytes of the body, and whether the connection may be kept."""
-        action, site = message.action, self._site
+        action, site, call, page = message.action, self._site, None, PROGRAM
         if message.refusal:
             refused = message.refusal.status
             status, body = encode(message.path, refused, {'error': status_line(refused)})
-        elif action is not None and (action.raw_environ or action.raw_response):
+        elif site.checks_hosts and (why := self._why_not_host(message)):
+            say_refused(message.method, message.path, why)
+            message.keep_alive = message.keep_alive and message.is_complete
+            status, body = encode(message.path, 403, {'error': status_line(403)})
+        elif action is not None and action.is_raw:
             return Responder(self, message, action, message.keep_alive and not site.is_stopping).run()
         else:
-            why_foreign = '' if message.origin is None else self._why_foreign(message, message.origin)
+            call = Call(self.caller()) if action is not None and action.needs_call else None
+            page = PROGRAM if message.origin is None else self._page(message, message.origin)
             content = b''.join(message.body)
-            status, body = reply(action, message.method, message.path, content, why_foreign, self.give_way)
+            status, body = reply(action, message.method, message.path, content, page, self, call)
         keep = message.keep_alive and not site.is_stopping
-        if status == 200 and keep and message.version == '1.1':  # so it was a POST
+        given = page.headers or (call is not None and call.given_headers())
+        if status == 200 and keep and message.version == '1.1' and not given:  # so it was a POST
             data = site.clock.head_of_ok(len(body)) + body
         else:
-            data = self._head(message, status, body, keep) + (b'' if message.method == 'HEAD' else body)
+            data = self._head(message, status, body, keep, with_given(headers_of(status, body), call, page.headers))
+            data += b'' if message.method == 'HEAD' else body
         self._transport.send(data, site.settings.send_timeout)
         return status, len(body), keep
 
-    def _head(self, message: Message, status: int, body: bytes, keep: bool) -> bytes:
+    def _head(self, message: Message, status: int, body: bytes, keep: bool, headers: Headers) -> bytes:
         connection = connection_of(keep, message.version)
         framing = length_for(status, len(body))
-        date = self._site.clock.date
-        return head(status_line(status), headers_of(status, body), date, connection=connection, framing=framing)
+        return head(status_line(status), headers, self._site.clock.date, connection=connection, framing=framing)
 
-    def _why_foreign(self, message: Message, origin: bytes) -> str:
+    def _why_not_host(self, message: Message) -> str:
+        return self._site.app.origins.why_not_host(message.host.decode('latin-1'))
+
+    def _page(self, message: Message, origin: bytes) -> Page:
+        caller = self.caller()
+        asked = RequestHeaders(caller.headers()) if message.method == 'OPTIONS' else None
         host = message.host.decode('latin-1')
-        return foreign(origin.decode('latin-1'), host, self._site.is_https(self._transport, message))
+        return self._site.app.origins.page(origin.decode('latin-1'), host, caller.is_https, asked)
 
-    # For raw handlers
+    # For calls
+
+    @property
+    def explains(self) -> bool:
+        return self._site.app.explains
 
     def give_way(self) -> None:
         gevent.sleep(SHORTEST)
+
+    def caller(self) -> HttpCaller:
+        """Of the request that is being answered."""
+        assert self._message is not None
+        return HttpCaller(self._site, self._transport, self._message)
+
+    # For raw handlers
 
     def date(self) -> str:
         return self._site.clock.date

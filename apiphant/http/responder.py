@@ -9,6 +9,7 @@ from typing import Any
 from ..api.actions import Action
 from ..api.answer import INTERNAL_ERROR, WITHOUT_BODY, encode, headers_of
 from ..api.application import ClientLeft, answer_raw
+from ..api.call import runs_calls
 from ..validation import ApiError, status_line
 from .call import Call, Client, environ_of
 from .heads import CHUNKED, connection_of, head, length_for
@@ -39,10 +40,12 @@ class Responder:
         self._length: int | None = None  # of the body, where it is known
         self._is_chunked = False
 
+    @runs_calls
     def run(self) -> tuple[int, int, bool]:
         """Status, bytes of the body, and whether the connection may be kept. Raises ClientLeft."""
-        environ = environ_of(self._client, self._call, self._message)
-        result: Any = answer_raw(self._action, self._message.path, environ, self.start_response, self._client.give_way)
+        host = self._client
+        environ = environ_of(host, self._call, self._message)
+        result: Any = answer_raw(self._action, self._message.path, environ, self.start_response, host)
         try:
             self._send_all(result)
         except ClientLeft:

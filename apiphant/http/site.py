@@ -4,7 +4,8 @@ from __future__ import annotations
 from socket import AF_INET, AF_INET6
 from typing import Any
 
-from ..api.application import Application, Environ
+from ..api.application import Application
+from ..api.environ import Environ
 from . import proxies
 from .greenlets import Greenlets
 from .heads import Clock
@@ -26,6 +27,7 @@ class Site:
         self.is_stopping = False
         self.answered = 0  # requests
         self._has_addresses = family in (AF_INET, AF_INET6)
+        self.checks_hosts = self._has_addresses and app.origins.checks_hosts
         self._name = name  # of the listener
 
     def origin_of(self, transport: Transport, message: Message) -> Environ:

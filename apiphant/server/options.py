@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ..api.answer import MAX_BODY
+from ..api.origin import ALLOW_ORIGIN, check_list
 from ..errors import UserError
 from .peers import Peers
 
@@ -51,6 +52,14 @@ def _peers(text: str) -> str:
     return text
 
 
+def _origins(text: str) -> str:
+    """'*', or origins with commas between."""
+    try:
+        return check_list(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
 def _mask(text: str) -> int:
     """Octal, as the shell's umask has it."""
     if not MASK.fullmatch(text):
@@ -64,13 +73,17 @@ class BadOption(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`--name VALUE` or APIPHANT_NAME. `gunicorn` is its name there, where gunicorn has it."""
+    """`--name VALUE` or APIPHANT_NAME. `gunicorn` is its name there, where gunicorn has it.
+
+    `platform` is a variable that platforms set, and that is taken where nothing else is given.
+    """
     name: str
     metavar: str
     kind: Callable[[str], Any]
     default: Any
     help: str
     gunicorn: str = ''
+    platform: str = ''
 
     @property
     def key(self) -> str:
@@ -83,7 +96,7 @@ class Option:
 
 GROUPS: dict[str, tuple[Option, ...]] = {
     'processes': (
-        Option('workers', 'N', _above_zero, 1, 'processes that serve', 'workers'),
+        Option('workers', 'N', _above_zero, 1, 'processes that serve', 'workers', 'WEB_CONCURRENCY'),
         Option('timeout', 'SECONDS', _number, 30, 'a worker that blocks for so long is replaced; 0: never', 'timeout'),
         Option('graceful-timeout', 'SECONDS', _number, 8,
                'what running requests get to end when the server is told to stop', 'graceful_timeout'),
@@ -102,6 +115,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
         Option('max-body', 'BYTES', _number, MAX_BODY,
                'larger requests are answered with 413; @raw_environ(max_body=...) has its own'),
     ),
+    'web pages': (Option('allow-origin', 'LIST', _origins, None, ALLOW_ORIGIN),),
     'logs': (
         Option('access-log', 'FILE', str, None,
                'a line for each request; - is standard output. USR1 reopens the file', 'accesslog'),
@@ -140,12 +154,23 @@ def resolve(given: Mapping[str, Any], environment: Mapping[str, str]) -> dict[st
     return {option.key: _value(option, given, environment) for option in OPTIONS}
 
 
+def check_platform(environment: Mapping[str, str]) -> None:
+    """What platforms set, whether or not it is taken: gunicorn reads it when it is imported. Raises BadOption."""
+    for option in OPTIONS:
+        text = environment.get(option.platform)
+        if text is not None:
+            _read(option, text, option.platform)
+
+
 def _value(option: Option, given: Mapping[str, Any], environment: Mapping[str, str]) -> Any:
     if option.key in given:
         value = given[option.key]
         return _read(option, value, option.key) if isinstance(value, str) else value
-    text = environment.get(option.variable)
-    return _read(option, text, option.variable) if text else option.default
+    for variable in (option.variable, option.platform):
+        text = environment.get(variable)
+        if text:
+            return _read(option, text, variable)
+    return option.default
 
 
 def _read(option: Option, text: str, name: str) -> Any:

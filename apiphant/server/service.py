@@ -8,6 +8,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 from ..api.application import Application
+from ..api.origin import Origins
 from ..api.product import Product
 from ..api.routing import load_product
 from .gunicorn_log import Logger
@@ -54,7 +55,7 @@ class Service(BaseApplication):  # type: ignore[misc]
                 self.cfg.set(name, value)
 
     def load(self) -> Application:
-        return Application(load_product(self.product))
+        return Application(load_product(self.product), Origins(self.options['allow_origin'] or ''))
 
     def run(self) -> None:
         try:

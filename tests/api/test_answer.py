@@ -7,6 +7,7 @@ from gevent import GreenletExit, Timeout
 
 from apiphant.api.actions import Action
 from apiphant.api.answer import MAX_BODY, answer, encode, headers_of, parse
+from apiphant.api.origin import Page
 from apiphant.validation import ApiError, BadRequest, Invalid
 
 PATH = '/api/v0/x/read'
@@ -36,7 +37,7 @@ def test_unknown_path():
 
 def test_foreign_origin(caplog):
     action = Action(lambda request: {'reached': True})
-    assert answer(action, 'POST', PATH, b'', 'it is foreign') == (403, {'error': '403 Forbidden'})
+    assert answer(action, 'POST', PATH, b'', Page('it is foreign')) == (403, {'error': '403 Forbidden'})
     assert PATH in caplog.text
     assert 'it is foreign' in caplog.text
 

@@ -134,13 +134,14 @@ def test_page_of_others_is_refused(server: Server, headers: list[tuple[str, str]
 
 
 def test_another_port_is_another_origin(server: Server) -> None:
-    assert call(server, 'create', origin_of(server, port=server.port + 1))[0] == 403
+    page = origin_of(server, host='10.1.2.3', port=server.port)
+    assert call(server, 'create', page, ('Host', '10.1.2.3:1'))[0] == 403
 
 
 def test_own_page_is_answered(server: Server) -> None:
     before = count(server)
     assert call(server, 'create', origin_of(server)) == (200, json.dumps({'count': before + 1}, separators=(',', ':')))
-    assert call(server, 'create', ('Host', 'Example.com'), ('Origin', 'https://example.com'))[0] == 200
+    assert call(server, 'create', ('Host', 'Shop.LocalHost'), ('Origin', 'https://shop.localhost'))[0] == 200
     assert call(server, 'create', ('Host', '[::1]:8888'), ('Origin', 'http://[::1]:8888'))[0] == 200
 
 

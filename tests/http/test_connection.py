@@ -57,7 +57,7 @@ def server(product):
 
 
 def head(*headers, path='echo/read', method='POST', version='1.1'):
-    return '\r\n'.join([f'{method} /api/v0/{path} HTTP/{version}', 'Host: x', *headers, '', '']).encode()
+    return '\r\n'.join([f'{method} /api/v0/{path} HTTP/{version}', 'Host: localhost', *headers, '', '']).encode()
 
 
 def post(body=b'{}', *headers, **options):

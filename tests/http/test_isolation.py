@@ -101,7 +101,7 @@ def server(request, product, tmp_path_factory):
 
 def post(path, body=b'{}', *headers, method='POST'):
     return '\r\n'.join([
-        f'{method} /api/v0/{path} HTTP/1.1', 'Host: x', f'Content-Length: {len(body)}', *headers, '',
+        f'{method} /api/v0/{path} HTTP/1.1', 'Host: localhost', f'Content-Length: {len(body)}', *headers, '',
         '']).encode() + body
 
 
@@ -133,7 +133,7 @@ def open_all(stack, server, number, requests):
 
 
 def connect(path, more):
-    return b'CONNECT /api/v0/%b HTTP/1.1\r\nHost: x\r\n' % path.encode() + more
+    return b'CONNECT /api/v0/%b HTTP/1.1\r\nHost: localhost\r\n' % path.encode() + more
 
 
 @pytest.mark.parametrize('number', NUMBERS)
@@ -160,7 +160,7 @@ SECOND = post('echo/read', b'{"second":1}')
 
 
 def chunked(path, trailer):
-    head = f'POST /api/v0/{path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'.encode()
+    head = f'POST /api/v0/{path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n'.encode()
     return head + b'2\r\n{}\r\n0\r\n%b\r\n\r\n' % trailer
 
 
@@ -190,7 +190,7 @@ def test_nothing_is_kept(server, path, body):
     """Of a client that left, whatever of its request was there; and of those that rest, no more than a connection."""
     counted = server.read('count')
     kind = 'TlsTransport' if server.tls else 'Transport'
-    head = b'POST /api/v0/%b HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n' % path.encode()
+    head = b'POST /api/v0/%b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n' % path.encode()
     with ExitStack() as stack:
         resting = [stack.enter_context(Wire(server, post('echo/read', b'{"a":1}'))) for _ in range(10)]
         assert {wire.answer().status for wire in resting} == {'HTTP/1.1 200 OK'}

@@ -105,8 +105,8 @@ def memory_of(pid: int) -> int:
 
 def request_bytes(path: str, body: Any = None, *more: str) -> bytes:
     content = json.dumps(body or {}).encode()
-    return '\r\n'.join([
-        f'POST {path} HTTP/1.1', 'Host: x', f'Content-Length: {len(content)}', *more, '', '']).encode() + content
+    lines = [f'POST {path} HTTP/1.1', 'Host: localhost', f'Content-Length: {len(content)}', *more, '', '']
+    return '\r\n'.join(lines).encode() + content
 
 
 def connect(server: Server, sent: bytes = b'') -> socket.socket:

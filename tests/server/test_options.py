@@ -72,7 +72,8 @@ BAD = {
     'pid': ('/nowhere/pid', '/'), 'umask': ('8', '-1', '1.5', 'x', '٣', ' ', '0x10', '77777'),
     'access-log': ('/nowhere/access.log', '/'), 'log-level': ('loud', 'INFO', '10'),
     'certfile': ('/nowhere/cert.pem', '/dev/null', '/'),
-    'keyfile': ('/nowhere/key.pem', '/dev/null'), 'forwarded-allow-ips': ('nobody', '127.0.0.1;::1', '10.0.0.1/8')}
+    'keyfile': ('/nowhere/key.pem', '/dev/null'), 'forwarded-allow-ips': ('nobody', '127.0.0.1;::1', '10.0.0.1/8'),
+    'allow-origin': ('example.com', 'null', '*,https://a')}
 ALL_BAD = [(name, value) for name, values in BAD.items() for value in values]
 BY_SERVER = [
     (name, value) for name, value in ALL_BAD

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
@@ -11,19 +11,22 @@ import gevent
 from ...http.message import Message
 from ...words import printable
 from ..control import agent
+from .meant import meant
 
 PERIOD = 1.0  # seconds
 MANY = 50  # lines in each
+HINTS = 3  # lines in each that say what was perhaps meant; to find out may take 30 ms
 TELLING = 0.2  # seconds between two tellings of the count
 
 log = logging.getLogger(__name__)
 
 
 class Calls:
-    """`tell(number)` gets how many there were, now and then."""
+    """`tell(number)` gets how many there were, now and then; `routes()` is what can be called."""
 
-    def __init__(self, tell: Callable[[int], Any]) -> None:
+    def __init__(self, tell: Callable[[int], Any], routes: Callable[[], Iterable[str]]) -> None:
         self._tell = tell
+        self._routes = routes
         self._own = agent(os.getppid()).encode()
         self._served = self._told = 0
         self._lately = 0  # in this period
@@ -36,7 +39,9 @@ class Calls:
         self._served += 1
         self._lately += 1
         if self._lately <= MANY:
-            log.info('%s %d %.1f ms', printable(f'{message.method} {message.path}'), status, seconds * 1000)
+            hint = meant(self._routes(), message.method, message.path, status) if self._lately <= HINTS else ''
+            call = printable(f'{message.method} {message.path}')
+            log.info('%s %d %.1f ms%s', call, status, seconds * 1000, hint and f'; perhaps {hint}')
         if not self._beat:
             self._beat = gevent.spawn(self._report)
 

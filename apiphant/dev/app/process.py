@@ -20,8 +20,9 @@ import gevent
 from gevent.event import AsyncResult, Event
 
 from ... import logs, tracebacks
-from ...api import product
+from ...api import origin, product
 from ...api.application import Application
+from ...api.origin import Origins
 from ...api.request import convert
 from ...background.run import NoTask, run_named
 from ...background.tasks import tasks
@@ -64,16 +65,22 @@ def main(path: str, control: int, listener: int, lifeline: int, terminal: int, b
     process.run(socket.socket(fileno=listener), json.loads(begin or 'null'))
 
 
+def _origins() -> Origins:
+    """As the console's process was told, and checked."""
+    hosts = os.environ.get(origin.HOST_VARIABLE, '')
+    return Origins(os.environ.get(origin.VARIABLE, ''), hosts, allows_local=True)
+
+
 class AppProcess:
     """Routes, reloader and control channel, put together."""
 
     def __init__(self, found: product.Product, channel: Channel, terminal: int) -> None:
         self._product = found
-        self._app = Application({})
+        self._app = Application({}, _origins(), explains=True)
         self._channel = channel
         self._terminal = debug.Terminal(channel, terminal)
         self._evaluator = Evaluator(found.name)
-        self._calls = Calls(lambda number: channel.send(served=number))
+        self._calls = Calls(lambda number: channel.send(served=number), lambda: self._app.routes)
         self._reloader = Reloader(
             found, self._app, self._look_again, self._ask_restart, lambda: self._acceptor.answering)
         self._restart_files = RestartFiles(found, self._look_again)

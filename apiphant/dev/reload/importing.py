@@ -17,6 +17,7 @@ from importlib.util import decode_source, spec_from_file_location
 from types import CodeType, ModuleType
 from typing import Any
 
+from ...api.around import check_package
 from ...modules import is_a
 from .attempts import Attempts, Parsed
 from .decision import Change
@@ -117,6 +118,7 @@ class Loader(SourceFileLoader):
                 if path != sys.path:
                     effects.lasting.add('changes sys.path')
                     note_change()
+                check_package(name, module)
         except BaseException as error:
             attempts.fail(name, error)
             self._finder.discard(module)
@@ -124,7 +126,6 @@ class Loader(SourceFileLoader):
         finally:
             attempts.note(name, effects, self._changes(name))
             registries.look_at(name)
-
 
     def _changes(self, name: str) -> frozenset[Change]:
         """In what it imports, and in what else imports that: who registers may change what had registered before."""

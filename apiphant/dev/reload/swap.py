@@ -10,6 +10,7 @@ from typing import Any
 from ...api import actions, routing
 from ...api.actions import Action
 from ...api.application import Application
+from ...api.around import Arounds
 from ...api.product import Product
 from ...api.routing import Target
 from ...validation import ApiError
@@ -122,13 +123,14 @@ class Swapper:
     # Routes
 
     def _routes(self) -> dict[str, Action]:
-        return routing.routes_of((target, self._actions(target)) for target in self._changes.targets)
+        arounds = Arounds()
+        return routing.routes_of((target, self._actions(target, arounds)) for target in self._changes.targets)
 
-    def _actions(self, target: Target) -> dict[str, Action]:
+    def _actions(self, target: Target, arounds: Arounds) -> dict[str, Action]:
         """Of one that cannot be imported or called, those that say so."""
         try:
             if target.module in sys.modules:
-                return actions.actions_of(sys.modules[target.module])
+                return actions.actions_of(sys.modules[target.module], arounds.above(target.module))
         except Exception as error:
             self._attempts.fail(target.module, error)
         return dict.fromkeys(actions.ACTIONS, UNAVAILABLE)

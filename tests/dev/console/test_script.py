@@ -486,13 +486,13 @@ def count_of_calls(server: Program) -> int:
 
 
 @pytest.mark.parametrize(('sent', 'logged'), [
-    (b'POST /api/v0/echo/read HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+    (b'POST /api/v0/echo/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
      r'POST /api/v0/echo/read 200'),
-    (b'POST /api/v0/nothing/read HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+    (b'POST /api/v0/nothing/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
      r'POST /api/v0/nothing/read 404'),
-    (b'POST /api/v0/echo/create HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+    (b'POST /api/v0/echo/create HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
      r'POST /api/v0/echo/create 500'),
-    (b'GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n', r'GET /nothing 404'),
+    (b'GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n', r'GET /nothing 404'),
 ])
 def test_call_logged(shop: Path, sent: bytes, logged: str) -> None:
     with dev(shop) as server:
@@ -541,7 +541,8 @@ def test_flood_of_calls(shop: Path) -> None:
     (shop / 'api/v0/quiet.py').write_text('def read(request):\n    return {}\n')
     with dev(shop) as server:
         start = time.monotonic()
-        with Wire(server, b'POST /api/v0/quiet/read HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}' * 500) as wire:
+        one = b'POST /api/v0/quiet/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}'
+        with Wire(server, one * 500) as wire:
             assert [wire.answer().body for _ in range(500)] == [b'{}'] * 500
         seconds = time.monotonic() - start
         wait_for(lambda: count_of_calls(server) == 500, 'all calls to be told of')
