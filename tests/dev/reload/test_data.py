@@ -30,7 +30,8 @@ READERS = {
 
 def reading(name, reader='open', parents=0):
     """Lines of a module that read a JSON file so many folders above it."""
-    return ('import json, os', 'from pathlib import Path', DATA.replace('PARENTS', str(parents)).replace('NAME', name), READERS[reader])
+    return ('import json, os', 'from pathlib import Path', DATA.replace('PARENTS', str(parents)).replace('NAME', name),
+            READERS[reader])
 
 
 @pytest.mark.parametrize('reader', READERS)
@@ -88,21 +89,25 @@ def test_data_appears(shop, name):
 
 def test_data_deleted(shop, name):
     shop.save(f'{name}.json', '1')
-    shop.add(name, reads('VALUE', 'import os', *reading(name, parents=2)[:-1], 'VALUE = int(DATA.read_text()) if os.path.exists(DATA) else 0'), 1)
+    shop.add(name, reads('VALUE', 'import os', *reading(name, parents=2)[:-1],
+                         'VALUE = int(DATA.read_text()) if os.path.exists(DATA) else 0'), 1)
     (shop.folder / f'{name}.json').unlink()
     shop.becomes(name, 0)
 
 
 LISTINGS = {
-    'listdir': 'os.listdir(FOLDER)', 'scandir': '[entry.name for entry in os.scandir(FOLDER)]', 'iterdir': '[path.name for path in FOLDER.iterdir()]',
-    'path_glob': '[path.name for path in FOLDER.glob("*.txt")]', 'glob': '[os.path.basename(path) for path in glob.glob(f"{FOLDER}/*.txt")]',
+    'listdir': 'os.listdir(FOLDER)', 'scandir': '[entry.name for entry in os.scandir(FOLDER)]',
+    'iterdir': '[path.name for path in FOLDER.iterdir()]',
+    'path_glob': '[path.name for path in FOLDER.glob("*.txt")]',
+    'glob': '[os.path.basename(path) for path in glob.glob(f"{FOLDER}/*.txt")]',
     'walk': '[name for _, _, names in os.walk(FOLDER) for name in names]'}
 
 
 @pytest.mark.parametrize('listing', LISTINGS)
 def test_folder_listed_at_import(shop, name, listing):
     shop.save(f'{name}/one.txt', '')
-    lines = ('import glob, os', 'from pathlib import Path', f'FOLDER = Path(__file__).parents[2] / "{name}"', f'NAMES = sorted({LISTINGS[listing]})')
+    lines = ('import glob, os', 'from pathlib import Path', f'FOLDER = Path(__file__).parents[2] / "{name}"',
+             f'NAMES = sorted({LISTINGS[listing]})')
     shop.add(name, reads('NAMES', *lines), ['one.txt'])
     with shop.steady(name, (2,)):
         shop.save(f'{name}/two.txt', '')
@@ -112,7 +117,8 @@ def test_folder_listed_at_import(shop, name, listing):
 
 
 DYNAMIC = {
-    'import_module': 'importlib.import_module("shop.lib." + NAME)', 'relative': 'importlib.import_module("." + NAME, "shop.lib")'}
+    'import_module': 'importlib.import_module("shop.lib." + NAME)',
+    'relative': 'importlib.import_module("." + NAME, "shop.lib")'}
 
 
 @pytest.mark.parametrize('way', DYNAMIC)
@@ -126,7 +132,8 @@ def test_dynamic_import(shop, name, way):
 
 def test_dynamic_import_by_a_helper(shop, name):
     shop.save(f'lib/{name}.py', 'VALUE = 1\n')
-    shop.save(f'lib/{name}_load.py', 'import importlib\n\ndef load(name):\n    return importlib.import_module("shop.lib." + name)\n')
+    shop.save(f'lib/{name}_load.py',
+              'import importlib\n\ndef load(name):\n    return importlib.import_module("shop.lib." + name)\n')
     shop.add(name, reads('MODULE.VALUE', f'from shop.lib.{name}_load import load', f'MODULE = load("{name}")'), 1)
     with shop.steady(name):
         shop.save(f'lib/{name}.py', 'VALUE = 2\n')
@@ -136,7 +143,8 @@ def test_dynamic_import_by_a_helper(shop, name):
 def test_plugins(shop, name):
     """What is in a folder is imported: one more."""
     lines = ('import importlib, pkgutil', f'import shop.{name} as plugins',
-             f'FOUND = [importlib.import_module(f"shop.{name}.{{found.name}}").VALUE for found in pkgutil.iter_modules(plugins.__path__)]')
+             (f'FOUND = [importlib.import_module(f"shop.{name}.{{found.name}}").VALUE'
+              ' for found in pkgutil.iter_modules(plugins.__path__)]'))
     shop.save(f'{name}/one.py', 'VALUE = 1\n')
     shop.add(name, reads('FOUND', *lines), [1])
     with shop.steady(name, (2,)):
@@ -148,7 +156,8 @@ def test_plugins(shop, name):
 
 def test_data_read_by_requests(shop, name):
     shop.save(f'{name}.json', '1')
-    shop.add(name, 'import json\nfrom pathlib import Path\n' + reads(f'json.loads((Path(__file__).parents[2] / "{name}.json").read_text())'), 1)
+    shop.add(name, 'import json\nfrom pathlib import Path\n' + reads(
+        f'json.loads((Path(__file__).parents[2] / "{name}.json").read_text())'), 1)
     with shop.steady(name, (0,)):
         for value in range(2, 5):
             shop.save(f'{name}.json', str(value))

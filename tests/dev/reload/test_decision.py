@@ -5,7 +5,8 @@ import pytest
 
 from apiphant.dev.reload.decision import Change, Decision, Effects, decide, is_certain, is_in_use, widened
 
-IMPORTS = {'handler': {'plugin', 'registry'}, 'plugin': {'registry'}, 'other': {'registry'}, 'alone': set(), 'registry': set()}
+IMPORTS = {'handler': {'plugin', 'registry'}, 'plugin': {'registry'}, 'other': {'registry'}, 'alone': set(),
+           'registry': set()}
 OWN = Effects(frozenset({Change('registry', 'HOOKS')}))
 FOREIGN = Effects(frozenset({Change('registry', 'Base', is_foreign=True)}))
 ENVIRONMENT = Effects(lasting=frozenset({'changes the environment'}))

@@ -73,7 +73,8 @@ def test_import_anywhere(source):
     assert names(source) == {'shop.lib', 'shop.lib.tax'}
 
 
-@pytest.mark.parametrize('source', ('import os.path', 'from json import loads', 'import shopping.cart', 'from shopping import cart', 'VALUE = "import shop"', ''))
+@pytest.mark.parametrize('source', ('import os.path', 'from json import loads', 'import shopping.cart',
+                                    'from shopping import cart', 'VALUE = "import shop"', ''))
 def test_imports_from_elsewhere(source):
     assert names(source) == set()
 

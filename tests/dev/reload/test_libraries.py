@@ -130,7 +130,8 @@ def read(request):
     database.drop_tables([User, Order])
     return {'value': found}
 '''},
-        (('orders.py', 'default=1', 'default=2'), ('users.py', "'one'", "'two'"), ('orders.py', 'default=2', 'default=3'))),
+        (('orders.py', 'default=1', 'default=2'), ('users.py', "'one'", "'two'"),
+         ('orders.py', 'default=2', 'default=3'))),
     'prometheus': Product('prometheus_client', {
         'metrics.py': "from prometheus_client import Counter\n\nCALLS = Counter('shop_calls', 'one')\n",
         handler('metrics'): '''
@@ -157,8 +158,12 @@ class Spec:
 manager = pluggy.PluginManager('shop')
 manager.add_hookspecs(Spec)
 ''',
-        'one.py': 'from shop.manager import impl, manager\n\nclass One:\n    @impl\n    def price(self):\n        return 1\n\nmanager.register(One())\n',
-        'two.py': 'from shop.manager import impl, manager\n\nclass Two:\n    @impl\n    def price(self):\n        return 10\n\nmanager.register(Two())\n',
+        'one.py': (
+            'from shop.manager import impl, manager\n\nclass One:\n    @impl\n    def price(self):\n'
+            '        return 1\n\nmanager.register(One())\n'),
+        'two.py': (
+            'from shop.manager import impl, manager\n\nclass Two:\n    @impl\n    def price(self):\n'
+            '        return 10\n\nmanager.register(Two())\n'),
         handler('prices'): '''
 import shop.one, shop.two
 from shop.manager import manager
@@ -174,7 +179,8 @@ from dramatiq.brokers.stub import StubBroker
 
 broker = StubBroker()
 ''',
-        'mail.py': 'import dramatiq\nfrom shop.tasks import broker\n\n@dramatiq.actor(broker=broker)\ndef send():\n    return 1\n',
+        'mail.py': 'import dramatiq\nfrom shop.tasks import broker\n\n'
+                   '@dramatiq.actor(broker=broker)\ndef send():\n    return 1\n',
         handler('mail'): '''
 from shop.mail import send
 from shop.tasks import broker
@@ -216,7 +222,8 @@ from shop.schema import Item
 def read(request):
     return {'value': Cart(items=[Item(), {}]).model_dump()}
 '''},
-        (('schema.py', 'price: int = 1', 'price: int = 2'), ('schema.py', 'price: int = 2', 'price: int = 3\n    name: str = "n"'),
+        (('schema.py', 'price: int = 1', 'price: int = 2'),
+         ('schema.py', 'price: int = 2', 'price: int = 3\n    name: str = "n"'),
          ('cart.py', '= []', '= []\n    total: int = 0'))),
     'msgspec': Product('msgspec', {
         'schema.py': 'import msgspec\n\nclass Item(msgspec.Struct, tag=True):\n    price: int = 1\n',
@@ -227,7 +234,8 @@ from shop.more import More
 from shop.schema import Item
 
 def read(request):
-    return {'value': [msgspec.to_builtins(value) for value in (Item(), More(), msgspec.convert({"type": "More"}, Item | More))]}
+    values = Item(), More(), msgspec.convert({"type": "More"}, Item | More)
+    return {'value': [msgspec.to_builtins(value) for value in values]}
 '''},
         (('schema.py', '= 1', '= 2'), ('more.py', '= 1', '= 5'), ('schema.py', '= 2', '= 3'))),
     'attrs': Product('attrs', {
@@ -264,7 +272,8 @@ from jinja2 import Environment
 
 environment = Environment()
 ''',
-        'filters.py': "from shop.pages import environment\n\nenvironment.filters['money'] = lambda value: f'{value} one'\n",
+        'filters.py': 'from shop.pages import environment\n\n'
+                      "environment.filters['money'] = lambda value: f'{value} one'\n",
         handler('page'): '''
 import shop.filters
 from shop.pages import environment

@@ -102,7 +102,8 @@ def test_burning_import_is_logged(shop, name):
     assert len(shop.logged('held all calls for', since)) == 1
 
 
-@pytest.mark.parametrize('code', (BURNS.format(seconds=0.02), 'import time\ntime.sleep(0.6)\n'), ids=('short', 'yielding'))
+@pytest.mark.parametrize('code', (BURNS.format(seconds=0.02), 'import time\ntime.sleep(0.6)\n'),
+                         ids=('short', 'yielding'))
 def test_harmless_import_is_not_logged(shop, name, code):
     shop.add(name, reads(1), 1)
     with shop.steady(name):
@@ -120,7 +121,8 @@ PASSED_OVER = ('.venv', 'node_modules', '.git', '__pycache__')
 
 
 def test_idle_tree(tmp_path):
-    with shop_with(tmp_path, {f'lib/p{number // 50}/m{number}.py': f'VALUE = {number}\n' for number in range(1000)}) as shop:
+    with shop_with(tmp_path, {f'lib/p{number // 50}/m{number}.py': f'VALUE = {number}\n'
+                              for number in range(1000)}) as shop:
         pids = pids_of(shop)
         shop.settle()
         before = [cpu_of(pid) for pid in pids]
@@ -134,7 +136,8 @@ def test_folders_passed_over(tmp_path):
     with shop_with(tmp_path, {**litter, 'lib/__init__.py': '', 'lib/.venv/a/b/c.txt': ''}) as shop:
         pids = pids_of(shop)
         shop.settle()
-        write_tree(shop.folder, {f'{folder}/more{number}/file.js': '' for folder in PASSED_OVER[:3] for number in range(20)})
+        write_tree(shop.folder, {f'{folder}/more{number}/file.js': '' for folder in PASSED_OVER[:3]
+                                 for number in range(20)})
         shop.settle()
         assert sum(map(watches_of, pids)) <= 6, 'shop, lib, api and v0; the folder that it is in, and one to spare'
 
@@ -149,9 +152,21 @@ def test_saves_in_folders_passed_over(tmp_path):
                     (shop.folder / f'{folder}/file{number}.py').write_text(reads(number))
 
 
-BIG = 'import threading\n\nBIG = bytearray(10**6)\nVALUE = {value}\n\n\nclass Thing:\n    big = BIG\n\n\nTHING = Thing()\n'
+BIG = '''import threading
+
+BIG = bytearray(10**6)
+VALUE = {value}
+
+
+class Thing:
+    big = BIG
+
+
+THING = Thing()
+'''
 USES_BIG = reads('VALUE', 'from shop.lib.big import BIG, THING, VALUE')
-COUNTS = reads('[greenlets(), threading.active_count(), len(names())]', 'import gc, sys, threading', 'import greenlet', '', '''
+COUNTS = reads('[greenlets(), threading.active_count(), len(names())]', 'import gc, sys, threading', 'import greenlet',
+               '', '''
 def greenlets():
     gc.collect()
     return sum(isinstance(item, greenlet.greenlet) and not item.dead for item in gc.get_objects())
@@ -163,7 +178,7 @@ EDITS = 500
 
 
 class LongRun:
-    """So many edits of a helper: how long each took, and what the processes held after 20 of them and after the last."""
+    """So many edits of a helper: how long each took, and what the processes held after 20 of them and at the end."""
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop

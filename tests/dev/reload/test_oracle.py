@@ -1,7 +1,8 @@
-"""The oracle: after any edits that end in a good tree, every route answers as a server freshly started on that tree does.
+"""The oracle: after any edits that end in a good tree, each route answers as a fresh server on that tree does.
 
-Hypothesis writes, breaks, moves, deletes and restores modules that import each other in every form, while one `apiphant dev`
-serves them. At the end of each example what is broken is mended, and `apiphant PRODUCT` is asked what the answers are.
+Hypothesis writes, breaks, moves, deletes and restores modules that import each other in every form, while one
+`apiphant dev` serves them. At the end of each example what is broken is mended, and `apiphant PRODUCT` is asked
+what the answers are.
 
 The examples are the same each time. More of them, new ones each time:
 
@@ -40,8 +41,9 @@ PROFILE = settings(
 LATE = 30.0  # seconds in which the live answers should have become the fresh ones
 KEPT = handler('pid')
 
-# Each form of import: its lines in the module, its lines in a function, and whether it needs the name at import ('eager'), only
-# that the module can be imported ('late'), takes it if it is there ('maybe'), or imports nothing at import ('never').
+# Each form of import: its lines in the module, its lines in a function, and whether it needs the name at import
+# ('eager'), only that the module can be imported ('late'), takes it if it is there ('maybe'), or imports nothing at
+# import ('never').
 # {label} is unique, {name} the module, {parent} and {tail} its two parts.
 FORMS = {
     'import': ('import {name}\nx_{label} = {name}.X', '', 'eager'),
@@ -57,13 +59,27 @@ FORMS = {
     'relative module': ('from {parent} import {tail} as m_{label}', '', 'late'),
     'star': ('from {name} import *', '', 'eager'),
     'relative star': ('from {name} import *', '', 'eager'),
-    'fallback': ('try:\n    from {name} import X as x_{label}\nexcept ImportError:\n    x_{label} = {{"without {name}"}}', '', 'maybe'),
-    'fallback to module': ('try:\n    import {name} as m_{label}\nexcept ImportError:\n    x_{label} = {{"without {name}"}}', '', 'maybe'),
+    'fallback': (
+        'try:\n    from {name} import X as x_{label}\nexcept ImportError:\n    x_{label} = {{"without {name}"}}',
+        '', 'maybe'),
+    'fallback to module': (
+        'try:\n    import {name} as m_{label}\nexcept ImportError:\n    x_{label} = {{"without {name}"}}',
+        '', 'maybe'),
     'types': ('if TYPE_CHECKING:\n    from {name} import X as x_{label}', '', 'never'),
     'dynamic': ('PART = {inner!r}\nx_{label} = import_module(f"shop{{PART}}").X', '', 'eager'),
-    'lazy': ('', 'try:\n        from {name} import X as y\n    except ImportError:\n        y = {{"without {name}"}}\n    x |= y', 'never'),
-    'lazy module': ('', 'try:\n        import {name} as y\n    except ImportError:\n        return {{"without {name}"}}\n    x |= y.X', 'never'),
-    'lazy dynamic': ('', 'try:\n        x |= import_module("shop" + {inner!r}).X\n    except ImportError:\n        x.add("without {name}")', 'never'),
+    'lazy': (
+        '',
+        ('try:\n        from {name} import X as y\n'
+         '    except ImportError:\n        y = {{"without {name}"}}\n    x |= y'),
+        'never'),
+    'lazy module': (
+        '',
+        'try:\n        import {name} as y\n    except ImportError:\n        return {{"without {name}"}}\n    x |= y.X',
+        'never'),
+    'lazy dynamic': (
+        '', ('try:\n        x |= import_module("shop" + {inner!r}).X\n'
+             '    except ImportError:\n        x.add("without {name}")'),
+        'never'),
 }
 FAULTS = {
     'syntax': '{text}\ndef (:\n',
@@ -96,9 +112,11 @@ def read(request):
     return {{'value': sorted(f())}}
 '''
 PACKAGES = ('', 'lib', 'api', 'api.v0')  # always folders
-PLACES = (*PACKAGES, 'lib.a', 'lib.a.k', 'lib.b', 'lib.c', 'util', 'other.a', 'api.v0._h', 'api.v0.t', 'api.v0.u', 'api.v0.n', 'api.v0.n.w', 'api.v1.t')
+PLACES = (*PACKAGES, 'lib.a', 'lib.a.k', 'lib.b', 'lib.c', 'util', 'other.a', 'api.v0._h', 'api.v0.t', 'api.v0.u',
+          'api.v0.n', 'api.v0.n.w', 'api.v1.t')
 FOLDERS = ('lib', 'lib.a', 'lib.b', 'other', 'api.v0.n', 'api.v1', 'api.v2')
-ROUTES = [f'/api/{target}/read' for target in ('v0/t', 'v0/u', 'v0/n', 'v0/n/w', 'v1/t', 'v1/w', 'v1', 'v2/t', 'v2/w', 'v2/n', 'v1/a', 'v1/b', 'v2/a', 'v2/k')]
+ROUTES = [f'/api/{target}/read' for target in ('v0/t', 'v0/u', 'v0/n', 'v0/n/w', 'v1/t', 'v1/w', 'v1', 'v2/t', 'v2/w',
+                                               'v2/n', 'v1/a', 'v1/b', 'v2/a', 'v2/k')]
 numbers = count(1)
 
 
@@ -110,8 +128,10 @@ class Import:
 
     def lines(self, place: int, label: str) -> str:
         parent, _, tail = self.name.rpartition('.')
-        parent = self.name[:len(self.name) - len(tail)] if self.name.startswith('.') and not parent.strip('.') else parent
-        return FORMS[self.form][place].format(name=self.name, parent=parent, tail=tail, inner=self.name.removeprefix('shop'), label=label)
+        if self.name.startswith('.') and not parent.strip('.'):
+            parent = self.name[:len(self.name) - len(tail)]
+        return FORMS[self.form][place].format(name=self.name, parent=parent, tail=tail,
+                                              inner=self.name.removeprefix('shop'), label=label)
 
     @property
     def need(self) -> str:
@@ -128,7 +148,8 @@ class Source:
     @property
     def text(self) -> str:
         top, inside = (
-            [lines for number, item in enumerate(self.imports) if (lines := item.lines(place, f'{self.label}_{number}'))] for place in (0, 1))
+            [lines for number, item in enumerate(self.imports)
+             if (lines := item.lines(place, f'{self.label}_{number}'))] for place in (0, 1))
         text = MODULE.format(label=self.label, top='\n'.join(top), inside='\n    '.join(inside))
         return FAULTS[self.fault].format(text=text, half=text[:len(text) // 2]) if self.fault else text
 
@@ -146,7 +167,8 @@ def module(place: str) -> str:
 def relative(place: str, package: str) -> str:
     """A module as it is named from within a package."""
     names, packages = module(place).split('.'), package.split('.')
-    shared = next((number for number, (one, other) in enumerate(zip(names, packages, strict=False)) if one != other), min(len(names), len(packages)))
+    shared = next((number for number, (one, other) in enumerate(zip(names, packages, strict=False)) if one != other),
+                  min(len(names), len(packages)))
     return '.' * (len(packages) + 1 - shared) + '.'.join(names[shared:])
 
 
@@ -171,7 +193,8 @@ class Model:
         """A new version of what is at a place."""
         package = module(place) if is_package else module(place).rpartition('.')[0]
         label = f'{place.replace(".", "_") or "shop"}_{next(numbers)}'
-        names = (Import(form, relative(name, package) if form.startswith('relative') else module(name)) for form, name in imports)
+        names = (Import(form, relative(name, package) if form.startswith('relative') else module(name))
+                 for form, name in imports)
         return Source(label, tuple(item for item in names if is_writable(item)))
 
     def edges(self, place: str) -> Iterator[str]:
@@ -214,10 +237,12 @@ class Model:
         return False
 
     def is_reachable(self, place: str) -> bool:
-        return all(self.files[above].is_package for above in ('', *ancestors(place)) if above in self.files and above != place)
+        return all(self.files[above].is_package for above in ('', *ancestors(place)) if above in self.files
+                   and above != place)
 
     def below(self, folder: str) -> list[str]:
-        return [place for place, file in self.files.items() if place.startswith(folder + '.') or (place == folder and file.is_package)]
+        return [place for place, file in self.files.items() if place.startswith(folder + '.')
+                or (place == folder and file.is_package)]
 
 
 def is_writable(item: Import) -> bool:
@@ -261,7 +286,8 @@ class Oracle(RuleBasedStateMachine):
     def edit(self, place, save):
         if place in self.model.files:
             file = self.model.files[place]
-            self.save(place, replace(file, source=replace(file.source, label=f'{file.source.label.rpartition("_")[0]}_{next(numbers)}')), save)
+            label = f'{file.source.label.rpartition("_")[0]}_{next(numbers)}'
+            self.save(place, replace(file, source=replace(file.source, label=label)), save)
 
     @rule(place=places, fault=st.sampled_from(list(FAULTS)), save=saves)
     def damage(self, place, fault, save):
@@ -378,8 +404,10 @@ class Oracle(RuleBasedStateMachine):
         end = time.monotonic() + LATE
         while (live := answers(self.shop.server)) != fresh and time.monotonic() < end:
             time.sleep(0.05)
-        different = {route: f'{live[route]} instead of {fresh[route]}' for route in ROUTES if live[route] != fresh[route]}
-        assert not different, '\n'.join([*(f'{route}: {words}' for route, words in different.items()), *self.shop.server.lines[-40:]])
+        different = {route: f'{live[route]} instead of {fresh[route]}' for route in ROUTES
+                     if live[route] != fresh[route]}
+        assert not different, '\n'.join([*(f'{route}: {words}' for route, words in different.items()),
+                                         *self.shop.server.lines[-40:]])
 
 
 class Shared:

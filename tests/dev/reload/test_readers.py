@@ -24,7 +24,11 @@ def __getattr__(name):
         return importlib.import_module('.late', __name__)
     raise AttributeError(name)
 '''
-DUNDER = "NAME = 'shop.lib.dunder_late'\n\ndef value():\n    return getattr(__import__(NAME, fromlist=['x']), 'VALUE')\n"
+DUNDER = """NAME = 'shop.lib.dunder_late'
+
+def value():
+    return getattr(__import__(NAME, fromlist=['x']), 'VALUE')
+"""
 FILES = {
     'config.py': SETTINGS, 'settings.json': '1',
     handler('first'): reads('VALUE', 'from shop.config import settings', '', 'VALUE = settings()'),

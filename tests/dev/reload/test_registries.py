@@ -92,7 +92,8 @@ def test_seen_once(registries: Registries, code: str, name: str) -> None:
 
 
 @pytest.mark.parametrize('code', [
-    'owner.rate()', 'owner.NESTED.entries["a"]', 'import json; owner.child = json', 'owner.__cached__ = 1', 'owner.Base()'])
+    'owner.rate()', 'owner.NESTED.entries["a"]', 'import json; owner.child = json', 'owner.__cached__ = 1',
+    'owner.Base()'])
 def test_nothing_to_see(registries: Registries, code: str) -> None:
     exec(code, {'owner': sys.modules['shop.owner']})
     assert registries.changes(['shop.owner']) == frozenset()

@@ -80,7 +80,8 @@ def rewriting(save):
     return lambda path: save(path, path.read_text())
 
 
-SAME = {'touch': Path.touch, 'chmod': lambda path: path.chmod(0o755), **{kind: rewriting(save) for kind, save in SAVES.items()}}
+SAME = {'touch': Path.touch, 'chmod': lambda path: path.chmod(0o755),
+        **{kind: rewriting(save) for kind, save in SAVES.items()}}
 
 
 @pytest.mark.parametrize('act', SAME.values(), ids=list(SAME))
@@ -159,7 +160,8 @@ def read(request, default=DEFAULT_IS):
 
 
 @pytest.mark.parametrize(('word', 'expected'), (
-    ('FACTOR_IS', [2, 1, 1, 1]), ('CONSTANT_IS', [1, 2, 1, 1]), ('DEFAULT_IS', [1, 1, 2, 1]), ('CLOSURE_IS', [1, 1, 1, 2])))
+    ('FACTOR_IS', [2, 1, 1, 1]), ('CONSTANT_IS', [1, 2, 1, 1]), ('DEFAULT_IS', [1, 1, 2, 1]),
+    ('CLOSURE_IS', [1, 1, 1, 2])))
 def test_new_values(shop, name, word, expected):
     shop.add(name, re.sub(r'\w+_IS', '1', VALUES), [1, 1, 1, 1])
     with shop.steady(name):
@@ -218,7 +220,9 @@ def test_relative_imports(shop, name, form, module):
 
 @pytest.mark.parametrize('is_called', (True, False), ids=('called', 'not_called'))
 def test_lazy_import(shop, name, is_called):
-    text = f'def read(request):\n    from shop.lib.{name} import VALUE\n    return {{"value": VALUE}}\n\n\ndef create(request):\n    pass\n'
+    text = (
+        f'def read(request):\n    from shop.lib.{name} import VALUE\n    return {{"value": VALUE}}\n\n\n'
+        'def create(request):\n    pass\n')
     shop.save(f'lib/{name}.py', 'VALUE = 1\n')
     shop.save(handler(name), text)
     shop.becomes(name, None, 'create')
@@ -233,7 +237,8 @@ def test_lazy_import(shop, name, is_called):
 
 def test_fallback_import(shop, name):
     shop.save(f'lib/{name}_slow.py', 'def f():\n    return 1\n')
-    shop.add(name, reads('f()', 'try:', f'    from shop.lib.{name}_fast import f', 'except ImportError:', f'    from shop.lib.{name}_slow import f'), 1)
+    shop.add(name, reads('f()', 'try:', f'    from shop.lib.{name}_fast import f', 'except ImportError:',
+                         f'    from shop.lib.{name}_slow import f'), 1)
     with shop.steady(name, (2,)):
         shop.save(f'lib/{name}_fast.py', 'def f():\n    return 2\n')
         shop.becomes(name, 2)
@@ -244,14 +249,16 @@ def test_fallback_import(shop, name):
 def test_fast_one_fails(shop, name):
     shop.save(f'lib/{name}_slow.py', 'def f():\n    return 1\n')
     shop.save(f'lib/{name}_fast.py', 'def f():\n    return 2\n')
-    shop.add(name, reads('f()', 'try:', f'    from shop.lib.{name}_fast import f', 'except ImportError:', f'    from shop.lib.{name}_slow import f'), 2)
+    shop.add(name, reads('f()', 'try:', f'    from shop.lib.{name}_fast import f', 'except ImportError:',
+                         f'    from shop.lib.{name}_slow import f'), 2)
     with shop.steady(name):
         shop.save(f'lib/{name}_fast.py', 'raise ImportError("not on this machine")\n')
         shop.becomes(name, 1)
 
 
 def test_type_checking(shop, name):
-    before = ('from typing import TYPE_CHECKING', 'if TYPE_CHECKING:', f'    from shop.lib.{name} import Nothing', f'    import shop.lib.{name}_absent')
+    before = ('from typing import TYPE_CHECKING', 'if TYPE_CHECKING:', f'    from shop.lib.{name} import Nothing',
+              f'    import shop.lib.{name}_absent')
     shop.save(f'lib/{name}.py', 'raise ValueError("only for type checkers")\n')
     shop.add(name, reads(1, *before), 1)
     with shop.steady(name, (1, 2)):
@@ -275,7 +282,8 @@ def test_broken_for_others(shop, name):
 def test_top_package(shop, name):
     shop.save(f'lib/{name}.py', 'RATE = 7\n')
     shop.save('__init__.py', f'{name} = 1\n')
-    shop.add(name, reads(f'[shop.{name}, {name}, shop.lib.{name}.RATE]', 'import shop', f'import shop.lib.{name}', f'from shop import {name}'), [1, 1, 7])
+    shop.add(name, reads(f'[shop.{name}, {name}, shop.lib.{name}.RATE]', 'import shop', f'import shop.lib.{name}',
+                         f'from shop import {name}'), [1, 1, 7])
     with shop.steady(name):
         shop.save('__init__.py', f'{name} = 2\n')
         shop.becomes(name, [2, 2, 7])
@@ -321,7 +329,8 @@ def test_helper_nobody_imports(shop, name):
 def test_state_goes_on(shop, name):
     shop.save(f'lib/{name}_state.py', 'import itertools\nCOUNTER = itertools.count()\n')
     shop.save(f'lib/{name}.py', 'VALUE = 1\n')
-    text = reads('[VALUE, next(COUNTER)]', f'from shop.lib.{name}_state import COUNTER', f'from shop.lib.{name} import VALUE')
+    text = reads('[VALUE, next(COUNTER)]', f'from shop.lib.{name}_state import COUNTER',
+                 f'from shop.lib.{name} import VALUE')
     shop.save(handler(name), text)
     shop.wait_for(lambda: shop.answer(name) != 'status 404', name)
     _, number = shop.answer(name)
@@ -468,7 +477,8 @@ def test_three_files(shop, name):
 
     (shop.folder / 'lib').mkdir(exist_ok=True)
     replace_all(0)
-    shop.add(name, reads('[a, b, c]', *(f'from shop.lib.{name}_{letter} import VALUE as {letter}' for letter in 'abc')), [0, 0, 0])
+    shop.add(name, reads('[a, b, c]', *(f'from shop.lib.{name}_{letter} import VALUE as {letter}' for letter in 'abc')),
+             [0, 0, 0])
     for value in itertools.count(1):
         since = shop.fence()
         with shop.steady(name, range(1, 4)) as poller:
@@ -505,7 +515,8 @@ def test_syntax_error(shop, name, save):
 
 def test_half_imported(shop, name):
     shop.save(f'lib/{name}.py', 'A = 1\nB = 1\n')
-    shop.add(name, reads(f'[{name}.A, {name}.B, A]', f'from shop.lib import {name}', f'from shop.lib.{name} import A'), [1, 1, 1])
+    shop.add(name, reads(f'[{name}.A, {name}.B, A]', f'from shop.lib import {name}', f'from shop.lib.{name} import A'),
+             [1, 1, 1])
     with shop.steady(name) as poller:
         since = len(shop.server.lines)
         shop.save(f'lib/{name}.py', 'A = 2\nraise ValueError("half way")\nB = 2\n')
@@ -563,7 +574,8 @@ def test_missing_module_appears(shop, name):
 
 
 def test_all_broken_at_start(tmp_path):
-    broken = {'__init__.py': 'this is no Python\n', handler('echo'): 'def read(:\n', 'api/__init__.py': 'undefined_name\n', 'api/v0/__init__.py': '1 / 0\n'}
+    broken = {'__init__.py': 'this is no Python\n', handler('echo'): 'def read(:\n',
+              'api/__init__.py': 'undefined_name\n', 'api/v0/__init__.py': '1 / 0\n'}
     with shop_with(tmp_path, {**broken, handler('pid'): 'def read(:\n'}) as shop:
         assert shop.answer('echo') in ('status 503', 'status 404')
         for package in ('', 'api/', 'api/v0/'):
@@ -738,7 +750,8 @@ def test_module_to_package(shop, name):
 def test_helper_deleted(shop, name):
     path = shop.folder / f'lib/{name}.py'
     shop.save(f'lib/{name}.py', 'VALUE = 1\n')
-    shop.add(name, reads(f'[VALUE, {name}.VALUE]', f'from shop.lib.{name} import VALUE', f'from shop.lib import {name}'), [1, 1])
+    shop.add(name, reads(f'[VALUE, {name}.VALUE]', f'from shop.lib.{name} import VALUE',
+                         f'from shop.lib import {name}'), [1, 1])
     with shop.steady(name, (1, 2)) as poller:
         since = len(shop.server.lines)
         path.unlink()
@@ -752,7 +765,8 @@ def test_helper_deleted(shop, name):
 
 
 def test_version_copied(tmp_path):
-    handlers = {handler(f'h{number}'): reads(number, 'from . import LIMIT', 'from .h0 import read as other' if number else '') for number in range(40)}
+    handlers = {handler(f'h{number}'): reads(number, 'from . import LIMIT',
+                                             'from .h0 import read as other' if number else '') for number in range(40)}
     with shop_with(tmp_path, {'api/v0/__init__.py': 'LIMIT = 1\n', **handlers}) as shop, shop.steady('h1', (1, 2)):
         subprocess.run(['cp', '-r', shop.folder / 'api/v0', shop.folder / 'api/v1'], check=True)
         for number in range(40):
@@ -760,12 +774,14 @@ def test_version_copied(tmp_path):
 
 
 def git(folder: Path, *words: str) -> None:
-    subprocess.run(['git', '-c', 'user.name=test', '-c', 'user.email=test@localhost', *words], cwd=folder, check=True, capture_output=True)
+    subprocess.run(['git', '-c', 'user.name=test', '-c', 'user.email=test@localhost', *words], cwd=folder, check=True,
+                   capture_output=True)
 
 
 def test_checkout(tmp_path):
     names = [f'h{number}' for number in range(200)]
-    with shop_with(tmp_path, {handler(name): reads('VALUE', 'from . import VALUE') for name in names} | {'api/v0/__init__.py': 'VALUE = 0\n'}) as shop:
+    files = {handler(name): reads('VALUE', 'from . import VALUE') for name in names}
+    with shop_with(tmp_path, files | {'api/v0/__init__.py': 'VALUE = 0\n'}) as shop:
         shop.becomes('h199', 0)
         since = shop.settle()
         git(shop.folder, 'init')
@@ -785,7 +801,8 @@ def test_checkout(tmp_path):
                     shop.becomes(name, value)
 
 
-LITTER = ('.echo.py.swp', 'echo.py~', '#echo.py#', '.#echo.py', '4913', 'echo.py___jb_tmp___', '.goutputstream-X', 'echo.py.orig', '._echo.py')
+LITTER = ('.echo.py.swp', 'echo.py~', '#echo.py#', '.#echo.py', '4913', 'echo.py___jb_tmp___', '.goutputstream-X',
+          'echo.py.orig', '._echo.py')
 
 
 def test_editor_litter(shop, name):
@@ -834,7 +851,8 @@ def create(request):
 
 
 def test_handler_writes_data(shop, name):
-    text = reads('path.write_text("some data")', 'from pathlib import Path', f'path = Path(__file__).with_name("{name}.json")')
+    text = reads('path.write_text("some data")', 'from pathlib import Path',
+                 f'path = Path(__file__).with_name("{name}.json")')
     shop.save(handler(name), text)
     shop.becomes(name, 9)
     with shop.steady(name, (0,)) as poller:

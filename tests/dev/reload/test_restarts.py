@@ -27,7 +27,8 @@ from tests.kit.shop import Poller, Shop, handler, reads, shop_with
 pytestmark = pytest.mark.once
 
 CODE = Path(apiphant.__file__).parent
-ENV = ('from pathlib import Path', 'ENV = Path(__file__).parents[2] / ".env"', 'OUTER = Path(__file__).parents[3] / ".env"')
+ENV = ('from pathlib import Path', 'ENV = Path(__file__).parents[2] / ".env"',
+       'OUTER = Path(__file__).parents[3] / ".env"')
 RESTART = re.compile('^Restart(ing: |ed in )|^The new app process|^Not restarted')
 SUFFIX = sysconfig.get_config_var('EXT_SUFFIX')
 
@@ -43,7 +44,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 def wait_for_rest(shop: Shop) -> None:
     """Until what earlier tests had restarted has been: one restart may be due behind another."""
     while (asked := [line for line in shop.server.lines if RESTART.search(line)]) and 'Restarting' in asked[-1]:
-        shop.wait_for(lambda asked=asked: [line for line in shop.server.lines if RESTART.search(line)] != asked, 'the restart')
+        shop.wait_for(lambda asked=asked: [line for line in shop.server.lines if RESTART.search(line)] != asked,
+                      'the restart')
     before = set()
     while before != (before := children(shop.server.process.pid)):
         time.sleep(1)
@@ -65,7 +67,8 @@ def restarted(shop: Shop, reason: str) -> Iterator[Poller]:
     assert len(shop.logged('Restarting: ', since)) == 1, shop.server.lines[since:]
 
 
-@pytest.mark.parametrize(('place', 'text', 'number'), (('.env', 'A=2\n', 0), ('../.env', 'B=2\n', 1)), ids=('inside', 'beside'))
+@pytest.mark.parametrize(('place', 'text', 'number'), (('.env', 'A=2\n', 0), ('../.env', 'B=2\n', 1)),
+                         ids=('inside', 'beside'))
 def test_env(shop, place, text, number):
     with restarted(shop, r'(\S*/)?\.env changed$'):
         shop.save(place, text, in_place)
@@ -84,9 +87,10 @@ def test_env_unchanged(shop, place):
 
 
 def test_restarts_one_after_the_other(shop, name):
-    """Each takes some 0.3 s, or longer on a busy machine, so that one is asked for before, while and after another is done."""
+    """Each takes 0.3 s or longer, so that one is asked for before, while and after another is done."""
     path = shop.folder / '.env'
-    shop.add(name, reads('ENV', 'from pathlib import Path', 'ENV = (Path(__file__).parents[2] / ".env").read_text()'), path.read_text())
+    shop.add(name, reads('ENV', 'from pathlib import Path', 'ENV = (Path(__file__).parents[2] / ".env").read_text()'),
+             path.read_text())
     with Poller(shop.server, '/api/v0/pid/read', (200,)) as poller:
         for number, pause in enumerate((0, 0.05, 0.15, 0.3, 0.6)):
             time.sleep(pause)
@@ -150,11 +154,13 @@ PyMODINIT_FUNC PyInit_fast(void) {{
     return created;
 }}
 """)
-    subprocess.run(['gcc', '-shared', '-fPIC', '-I', sysconfig.get_path('include'), '-o', folder / 'fast.so', folder / 'fast.c'], check=True)
+    subprocess.run(['gcc', '-shared', '-fPIC', '-I', sysconfig.get_path('include'), '-o', folder / 'fast.so',
+                    folder / 'fast.c'], check=True)
     return (folder / 'fast.so').read_bytes()
 
 
-@pytest.mark.skipif(not (shutil.which('gcc') and Path(sysconfig.get_path('include'), 'Python.h').exists()), reason='no C compiler')
+@pytest.mark.skipif(not (shutil.which('gcc') and Path(sysconfig.get_path('include'), 'Python.h').exists()),
+                    reason='no C compiler')
 def test_c_extension_compiled(shop, name, tmp_path):
     path = shop.folder / f'lib/{name}/fast{SUFFIX}'
     path.parent.mkdir(parents=True)
@@ -225,7 +231,8 @@ def copy_shop(folder: Path) -> Iterator[tuple[Shop, Path]]:
     copy = folder / 'lib/apiphant'
     shutil.copytree(CODE, copy, ignore=shutil.ignore_patterns('__pycache__'))
     version = reads('[apiphant.__file__, apiphant.__version__]', 'import apiphant')
-    with shop_with(folder, {handler('version'): version}, env=clean_environment(PYTHONPATH=str(folder / 'lib')), cwd=folder) as shop:
+    with shop_with(folder, {handler('version'): version}, env=clean_environment(PYTHONPATH=str(folder / 'lib')),
+                   cwd=folder) as shop:
         assert shop.answer('version') == [str(copy / '__init__.py'), apiphant.__version__]
         yield shop, copy
 
@@ -266,7 +273,9 @@ def ask_in_vain(server):
         pass
 
 
-@pytest.mark.parametrize(('busy', 'number'), [*((busy, signal.SIGINT) for busy in BUSY), ('importing', signal.SIGTERM), ('handling', signal.SIGTERM)],
+@pytest.mark.parametrize(('busy', 'number'),
+                         [*((busy, signal.SIGINT) for busy in BUSY),
+                          ('importing', signal.SIGTERM), ('handling', signal.SIGTERM)],
                          ids=[*BUSY, 'importing_terminated', 'handling_terminated'])
 def test_leaves_when_busy(tmp_path, busy, number):
     """Ctrl-C reaches all processes of the terminal, SIGTERM the one that it is sent to."""

@@ -12,7 +12,14 @@ from tests.kit.processes import children, is_running
 from tests.kit.running import wait_for
 from tests.kit.shop import Poller, Shop, handler, reads, shop_with
 
-ENV = 'import os\n\nos.environ.setdefault("APIPHANT_TEST_VALUE", "1")\n\n\ndef read(request):\n    return {"value": os.environ["APIPHANT_TEST_VALUE"]}\n'
+ENV = '''import os
+
+os.environ.setdefault("APIPHANT_TEST_VALUE", "1")
+
+
+def read(request):
+    return {"value": os.environ["APIPHANT_TEST_VALUE"]}
+'''
 
 
 @pytest.fixture(scope='module')
@@ -108,7 +115,8 @@ def test_good_code_is_not_given_up(shop: Shop) -> None:
         value = shop.answer('env')
         shop.save(handler('env'), ENV.replace('"1"', '"50"'))
         shop.server.wait_for_line(
-            r'^Not restarted yet \(api/v0/env\.py changes the environment\): shop\.api\.v0\.good cannot be imported', since)
+            r'^Not restarted yet \(api/v0/env\.py changes the environment\): shop\.api\.v0\.good cannot be imported',
+            since)
         shop.add('other', reads(1), 1)
         assert shop.answer('env') == value
         shop.save(handler('good'), reads(2))
@@ -129,7 +137,8 @@ def test_fails_only_when_imported_again(shop: Shop) -> None:
     for value in (2, 3):
         shop.save(handler('once'), text.replace('1', str(value)))
         shop.becomes('once', value)
-    shop.server.wait_for_line(r'^Restarted in \d+ ms: api/v0/once\.py cannot be imported again \(ValueError: it is there', since)
+    shop.server.wait_for_line(
+        r'^Restarted in \d+ ms: api/v0/once\.py cannot be imported again \(ValueError: it is there', since)
     assert shop.logged('Broken', since) == []
 
 

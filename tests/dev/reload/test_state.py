@@ -4,13 +4,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from textwrap import indent
 
 import pytest
 
 from tests.kit.saves import in_place
 from tests.kit.shop import Shop, handler, reads, shop_with
 
-PROBE = 'import atexit, gc, json, logging, signal, sys, threading\n\nimport gevent\n\n\ndef read(request):\n    return {"value": eval(request.expression)}\n'
+PROBE = '''import atexit, gc, json, logging, signal, sys, threading
+
+import gevent
+
+
+def read(request):
+    return {"value": eval(request.expression)}
+'''
 
 
 @pytest.fixture(scope='module')
@@ -32,7 +40,7 @@ def add_user(shop, name, text, before=''):
 
 
 def edit(shop, name, text, versions):
-    """Save a helper in one version after the other, each once the one before is live. Returns the number of log lines before."""
+    """Save a helper in one version after the other, each once the one before is live. Returns where the log was."""
     since = shop.fence()
     for version in versions:
         shop.save(f'lib/{name}.py', text.replace('V_IS', str(version)))
@@ -67,7 +75,8 @@ def test_two_names(shop, name, kind, order):
 def test_saved_through_a_link(shop, name):
     shop.save(f'lib/{name}.py', 'VALUE = 1\n')
     (shop.folder / f'lib/{name}_link.py').symlink_to(f'{name}.py')
-    shop.add(name, reads('[one, two]', f'from shop.lib.{name}_link import VALUE as one', f'from shop.lib.{name} import VALUE as two'), [1, 1])
+    shop.add(name, reads('[one, two]', f'from shop.lib.{name}_link import VALUE as one',
+                         f'from shop.lib.{name} import VALUE as two'), [1, 1])
     with shop.steady(name, (1, 2)):
         shop.save(f'lib/{name}_link.py', 'VALUE = 2\n', in_place)
         shop.becomes(name, [2, 2])
@@ -87,7 +96,14 @@ def test_linked_from_outside(shop, name):
 # keep()
 
 
-STATE = 'import itertools\n\nfrom apiphant.reload import keep\n\nV = V_IS\nLOST = itertools.count()\nKEPT = keep("kept", itertools.count)\n'
+STATE = '''import itertools
+
+from apiphant.reload import keep
+
+V = V_IS
+LOST = itertools.count()
+KEPT = keep("kept", itertools.count)
+'''
 
 
 def read_state(name):
@@ -108,7 +124,9 @@ def test_state_is_edited(shop, name):
 
 
 def test_factory_called_once(shop, name):
-    text = f'from apiphant.reload import keep\n\ndef make():\n    print("made {name}", V_IS)\n    return V_IS\n\nMADE = keep("made", make)\nV = V_IS\n'
+    text = (
+        f'from apiphant.reload import keep\n\ndef make():\n    print("made {name}", V_IS)\n    return V_IS\n\n'
+        'MADE = keep("made", make)\nV = V_IS\n')
     since = len(shop.server.lines)
     add_user(shop, name, text)
     edit(shop, name, text, range(2, 12))
@@ -117,13 +135,17 @@ def test_factory_called_once(shop, name):
 
 def test_each_module_has_its_own(shop, name):
     names = (f'{name}_a', f'{name}_b')
-    text = 'from apiphant.reload import keep\n\nV = V_IS\nMINE = keep("mine", lambda: __name__)\nOTHER = keep("other", lambda: [])\n'
+    text = (
+        'from apiphant.reload import keep\n\nV = V_IS\nMINE = keep("mine", lambda: __name__)\n'
+        'OTHER = keep("other", lambda: [])\n')
     for helper in names:
         add_user(shop, helper, text)
     for helper in names:
         edit(shop, helper, text, (2, 3))
-    assert value_of(shop, f'[sys.modules["shop.lib.{names[0]}"].MINE, sys.modules["shop.lib.{names[1]}"].MINE]') == [f'shop.lib.{helper}' for helper in names]
-    assert value_of(shop, f'sys.modules["shop.lib.{names[0]}"].OTHER is sys.modules["shop.lib.{names[1]}"].OTHER') is False
+    assert value_of(shop, f'[sys.modules["shop.lib.{names[0]}"].MINE, sys.modules["shop.lib.{names[1]}"].MINE]') == [
+        f'shop.lib.{helper}' for helper in names]
+    same = f'sys.modules["shop.lib.{names[0]}"].OTHER is sys.modules["shop.lib.{names[1]}"].OTHER'
+    assert value_of(shop, same) is False
 
 
 def test_kept_over_a_broken_save(shop, name):
@@ -214,7 +236,8 @@ def update(request, start_response):
 def request_under_way(shop, name, gate, action):
     """A call that began, and ends with this block. What it was answered comes into the list."""
     since, answers = len(shop.server.lines), []
-    thread = threading.Thread(target=lambda: answers.append(shop.server.post(f'/api/v0/{name}/{action}', {'gate': gate})))
+    path = f'/api/v0/{name}/{action}'
+    thread = threading.Thread(target=lambda: answers.append(shop.server.post(path, {'gate': gate})))
     thread.start()
     try:
         shop.server.wait_for_line(f'^begun {gate}$', since)
@@ -230,7 +253,8 @@ def test_closed_after_the_last_request(shop, name, action):
     since = len(shop.server.lines)
     shop.save(f'lib/{name}.py', text.replace('V_IS', '1'))
     shop.add(name, reads('V', f'from shop.lib.{name} import V') + WAIT.format(folder=str(shop.folder.parent)), 1)
-    with request_under_way(shop, name, f'{name}_late', action), request_under_way(shop, name, f'{name}_old', action) as old:
+    late, old = (request_under_way(shop, name, f'{name}_{when}', action) for when in ('late', 'old'))
+    with late, old as old:
         edit(shop, name, text, (2,))
         with request_under_way(shop, name, f'{name}_new', action) as new:
             for _ in range(5):
@@ -352,7 +376,8 @@ def test_isinstance(shop, name):
     text = 'class Thing:\n    V = V_IS\n'
     shop.save(f'lib/{name}.py', text.replace('V_IS', '1'))
     shop.save(f'lib/{name}_registry.py', f'from shop.lib.{name} import Thing\n\nTHING = Thing()\n')
-    shop.add(name, reads('[THING.V, isinstance(THING, Thing)]', f'from shop.lib.{name} import Thing', f'from shop.lib.{name}_registry import THING'), [1, True])
+    shop.add(name, reads('[THING.V, isinstance(THING, Thing)]', f'from shop.lib.{name} import Thing',
+                         f'from shop.lib.{name}_registry import THING'), [1, True])
     with shop.steady(name, (3,)) as poller:
         for value in (2, 3, 4):
             shop.save(f'lib/{name}.py', text.replace('V_IS', str(value)))
@@ -364,12 +389,14 @@ def test_object_of_an_old_class(shop, name):
     text = 'class Thing:\n    def tell(self):\n        return V_IS\n'
     shop.save(f'lib/{name}.py', text.replace('V_IS', '1'))
     shop.save(f'lib/{name}_store.py', 'THINGS = []\n')
-    target = reads('[thing.tell() for thing in THINGS]', f'from shop.lib.{name} import Thing', f'from shop.lib.{name}_store import THINGS')
+    target = reads('[thing.tell() for thing in THINGS]', f'from shop.lib.{name} import Thing',
+                   f'from shop.lib.{name}_store import THINGS')
     shop.add(name, target + '\n\ndef create(request):\n    THINGS.append(Thing())\n', [])
     assert shop.answer(name, 'create') is None
     with shop.steady(name) as poller:
         shop.save(f'lib/{name}.py', text.replace('V_IS', '2'))
-        shop.wait_for(lambda: shop.answer(name, 'create') is None and shop.answer(name)[-1] == 2, 'an object of the new class')
+        shop.wait_for(lambda: shop.answer(name, 'create') is None and shop.answer(name)[-1] == 2,
+                      'an object of the new class')
         poller.polls()
     assert shop.answer(name)[0] == 1
 
@@ -404,7 +431,8 @@ on_unload(lambda: HOOKS.remove(hook))
 """
     add_user(shop, name, text)
     since = edit(shop, name, text, range(2, 12))
-    shop.wait_for(lambda: value_of(shop, f'[hook() for hook in sys.modules["shop.lib.{name}_hooks"].HOOKS]') == [11], 'one hook')
+    shop.wait_for(lambda: value_of(shop, f'[hook() for hook in sys.modules["shop.lib.{name}_hooks"].HOOKS]') == [11],
+                  'one hook')
     assert warnings(shop, f'lib/{name}.py', since) == []
 
 
@@ -421,7 +449,8 @@ def command(function):
     add_user(shop, name, text)
     since = edit(shop, name, text, range(2, 12))
     commands = f'sys.modules["shop.lib.{name}_registry"].COMMANDS'
-    assert value_of(shop, f'[[name, function()] for name, function in {commands}.items()]') == [[f'shop.lib.{name}.tell', 11]]
+    assert value_of(shop, f'[[name, function()] for name, function in {commands}.items()]') == [
+        [f'shop.lib.{name}.tell', 11]]
     assert warnings(shop, f'lib/{name}.py', since) == []
 
 
@@ -437,18 +466,22 @@ logging.getLogger('NAME').addHandler(handler)
 STARTS = {  # what is started, how it is ended, how many there are, the word for it
     '38_greenlet': (
         'task = gevent.spawn(run)\ntask.name = "NAME"\n', 'task.kill()',
-        'sum(isinstance(item, gevent.Greenlet) and item.name == "NAME" and not item.dead for item in gc.get_objects())', 'greenlet'),
+        'sum(isinstance(item, gevent.Greenlet) and item.name == "NAME" and not item.dead for item in gc.get_objects())',
+        'greenlet'),
     '38_greenlet_later': (
         'task = gevent.spawn_later(1000, run)\ntask.name = "NAME"\n', 'task.kill()',
-        'sum(isinstance(item, gevent.Greenlet) and item.name == "NAME" and not item.dead for item in gc.get_objects())', 'greenlet'),
+        'sum(isinstance(item, gevent.Greenlet) and item.name == "NAME" and not item.dead for item in gc.get_objects())',
+        'greenlet'),
     '39_thread': (
         'threading.Thread(target=run, name="NAME", daemon=True).start()\n', 'stopped.set()',
         'sum(thread.name == "NAME" for thread in threading.enumerate())', 'thread'),
     '39_atexit': ('atexit.register(run)\n', 'atexit.unregister(run)', '1', 'atexit'),  # they cannot be counted
     '39_signal': (
-        'before = signal.signal(signal.SIGUSR2, run)\n', 'signal.getsignal(signal.SIGUSR2) is run and signal.signal(signal.SIGUSR2, before)',
+        'before = signal.signal(signal.SIGUSR2, run)\n',
+        'signal.getsignal(signal.SIGUSR2) is run and signal.signal(signal.SIGUSR2, before)',
         'callable(signal.getsignal(signal.SIGUSR2)) + 0', 'signal'),
-    '43_logging_handler': (LOG_HANDLER, 'logging.getLogger("NAME").removeHandler(handler)', 'len(logging.getLogger("NAME").handlers)', 'logging handler'),
+    '43_logging_handler': (LOG_HANDLER, 'logging.getLogger("NAME").removeHandler(handler)',
+                           'len(logging.getLogger("NAME").handlers)', 'logging handler'),
 }
 STARTING = """
 import atexit
@@ -514,7 +547,7 @@ def test_started_by_a_request(shop, name, kind):
     """This is none of the reloader's business, even while it imports something."""
     text, _, _ = starting(name, kind)
     started = STARTS[kind][0].replace('NAME', name)
-    text = text[:text.rindex('def end')] + '\ndef start():\n' + ''.join(f'    {line}\n' for line in started.splitlines())
+    text = text[:text.rindex('def end')] + '\ndef start():\n' + indent(started, '    ')
     shop.save(f'lib/{name}.py', text.replace('V_IS', '1'))
     shop.add(name, reads('V', f'from shop.lib.{name} import V, start') + '\n\ndef create(request):\n    start()\n', 1)
     since = len(shop.server.lines)
