@@ -141,7 +141,7 @@ def row(name: str, found: Found, ours: dict[str, float], bare: dict[str, float])
 
 def cell(load: str, used: float, bare: float) -> str:
     text = 'fails' if isnan(used) else f'{used:.1f}'
-    return f'{text:>7}{used / bare:5.2f}x' if load in COMPARED else f'{text:>11}'
+    return f'{text:>6} {used / bare:5.2f}x' if load in COMPARED else f'{text:>11}'
 
 
 def notes() -> list[str]:
