@@ -15,6 +15,7 @@ from .call import NOBODY, Call, Host, runs_calls, with_given
 from .environ import Environ, EnvironHost, path_of
 from .headers import Headers, Pairs
 from .origin import PROGRAM, Origins, Page
+from .public import METHODS, Public
 from .run import answer_of, run
 
 StartResponse = Callable[..., Any]
@@ -28,11 +29,14 @@ class ClientLeft(Exception):
 class Application:
     """The WSGI callable of a product. Assigning `routes` swaps all of them at once. `origins`: which pages may call.
 
-    `explains`: whether callers are told where their JSON broke.
+    `explains`: whether callers are told where their JSON broke. `public`: the files that are served beside the API.
     """
 
-    def __init__(self, routes: Routes, origins: Origins | None = None, *, explains: bool = False) -> None:
+    def __init__(
+        self, routes: Routes, origins: Origins | None = None, public: Public | None = None, *, explains: bool = False,
+    ) -> None:
         self.routes = routes
+        self.public = public
         self.explains = explains
         self.origins = origins or Origins()
 
@@ -40,12 +44,18 @@ class Application:
         path = path_of(environ)
         action = self.routes.get(path)
         host = EnvironHost(environ)
+        if action is None:
+            action = self.file(host.method, path.encode('latin-1', 'replace'), host)
         if action is not None and action.is_raw:
             return answer_raw(action, path, environ, start_response, host)
         call = Call(host) if action is not None and action.needs_call else None
         page = _page(self.origins, environ, host) if 'HTTP_ORIGIN' in environ else PROGRAM
         status, content = _answer(action, path, environ, page, host, call)
         return _send(path, environ, start_response, status, content, call, page.headers)
+
+    def file(self, method: str, path: bytes, host: Host) -> Action | None:
+        """The raw action that sends the file at a path, without its escapes, where no other action is."""
+        return self.public.action(path, host) if self.public and method in METHODS else None
 
 
 def _answer(

@@ -37,6 +37,10 @@ class Product:
     def api(self) -> Path:
         return self.path / 'api'
 
+    @property
+    def public(self) -> Path:
+        return self.path / 'public'
+
 
 def find(path: str | Path) -> Product:
     """The product in the folder `path`. Raises ProductError."""

@@ -10,11 +10,13 @@ import logging
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import gevent
 from gevent.hub import get_hub
 from greenlet import getcurrent, greenlet
 
+from ..api.actions import Action
 from ..api.answer import encode, headers_of, reply
 from ..api.application import ClientLeft
 from ..api.call import Call, with_given
@@ -296,8 +298,10 @@ class Connection:
             say_refused(message.method, message.path, why)
             message.keep_alive = message.keep_alive and message.is_complete
             status, body = encode(message.path, 403, {'error': status_line(403)})
+        elif action is None and (file := self._file(message)):
+            return self._respond(message, file)
         elif action is not None and action.is_raw:
-            return Responder(self, message, action, message.keep_alive and not site.is_stopping).run()
+            return self._respond(message, action)
         else:
             call = Call(self.caller()) if action is not None and action.needs_call else None
             page = PROGRAM if message.origin is None else self._page(message, message.origin)
@@ -312,6 +316,12 @@ class Connection:
             data += b'' if message.method == 'HEAD' else body
         self._transport.send(data, site.settings.send_timeout)
         return status, len(body), keep
+
+    def _file(self, message: Message) -> Action | None:
+        return self._site.app.file(message.method, unquote_to_bytes(message.path), self)
+
+    def _respond(self, message: Message, action: Action) -> tuple[int, int, bool]:
+        return Responder(self, message, action, message.keep_alive and not self._site.is_stopping).run()
 
     def _head(self, message: Message, status: int, body: bytes, keep: bool, headers: Headers) -> bytes:
         connection = connection_of(keep, message.version)

@@ -10,6 +10,7 @@ from ..api.actions import Action
 from ..api.answer import INTERNAL_ERROR, WITHOUT_BODY, encode, headers_of
 from ..api.application import ClientLeft, answer_raw
 from ..api.call import runs_calls
+from ..api.download import Shrank
 from ..validation import ApiError, status_line
 from .call import Call, Client, environ_of
 from .heads import CHUNKED, connection_of, head, length_for
@@ -52,6 +53,8 @@ class Responder:
             raise
         except ApiError as error:
             self._refuse(error)
+        except Shrank as error:
+            self._cut_short(error)
         except BaseException:
             self._fail()
         finally:
@@ -170,6 +173,10 @@ class Responder:
             self.keep = self.keep and self._is_whole()
         else:
             self._answer(500, INTERNAL_ERROR)
+
+    def _cut_short(self, error: Shrank) -> None:
+        log.error('%s %s: %s', self._message.method, self._message.path, error)
+        self.keep = False
 
     def _answer(self, status: int, content: Any) -> None:
         """In place of what the handler began."""

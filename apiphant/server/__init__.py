@@ -14,6 +14,7 @@ from ..api.application import Application
 from ..api.call import Call, current_call
 from ..api.origin import VARIABLE, Origins
 from ..api.product import find as find_product
+from ..api.public import MAX_AGE, Public
 from ..api.routing import load_product
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def application(path: str | Path, *, allow_origin: str | None = None) -> Applica
     Raises ProductError, BrokenProduct, and ValueError for what is no list of origins.
     """
     allowed = os.environ.get(VARIABLE, '') if allow_origin is None else allow_origin
-    return Application(load_product(find_product(path)), Origins(allowed))
+    product = find_product(path)
+    return Application(load_product(product), Origins(allowed), Public(product.public, MAX_AGE))
 
 
 def serve(path: str | Path, listen: str | Address = DEFAULT, **given: Any) -> None:

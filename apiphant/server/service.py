@@ -10,6 +10,7 @@ from gunicorn.app.base import BaseApplication
 from ..api.application import Application
 from ..api.origin import Origins
 from ..api.product import Product
+from ..api.public import MAX_AGE, Public
 from ..api.routing import load_product
 from .gunicorn_log import Logger
 from .master import BOARD, Arbiter
@@ -55,7 +56,8 @@ class Service(BaseApplication):  # type: ignore[misc]
                 self.cfg.set(name, value)
 
     def load(self) -> Application:
-        return Application(load_product(self.product), Origins(self.options['allow_origin'] or ''))
+        origins = Origins(self.options['allow_origin'] or '')
+        return Application(load_product(self.product), origins, Public(self.product.public, MAX_AGE))
 
     def run(self) -> None:
         try:

@@ -23,6 +23,7 @@ from ... import logs, tracebacks
 from ...api import origin, product
 from ...api.application import Application
 from ...api.origin import Origins
+from ...api.public import Public
 from ...api.request import convert
 from ...background.run import NoTask, run_named
 from ...background.tasks import tasks
@@ -76,7 +77,7 @@ class AppProcess:
 
     def __init__(self, found: product.Product, channel: Channel, terminal: int) -> None:
         self._product = found
-        self._app = Application({}, _origins(), explains=True)
+        self._app = Application({}, _origins(), Public(found.public, 0), explains=True)
         self._channel = channel
         self._terminal = debug.Terminal(channel, terminal)
         self._evaluator = Evaluator(found.name)
