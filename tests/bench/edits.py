@@ -304,7 +304,9 @@ class Run:
 
     def _play(self, server: Server, caller: Caller, callers: list[Client], edits: int) -> None:
         found = self.figures.divergences
-        self._steps.append(Step('start', {}, self._expected))
+        start = Step('start', {}, self._expected)
+        self._steps.append(start)
+        wait_until_right(caller, start, list(start.after), time.monotonic() + BOUND)
         while self.figures.edits < edits and self.figures.divergences == found:
             self._step(server, caller, callers)
 
@@ -325,15 +327,15 @@ class Run:
 
     def _settle(self, server: Server, caller: Caller, step: Step, since: int) -> None:
         self._steps.append(step)
+        bound = time.monotonic() + (BROKEN_BOUND if BROKEN in step.after.values() else BOUND)
         began = time.monotonic()
-        bound = BROKEN_BOUND if self.source.broken and BROKEN in step.after.values() else BOUND
-        wrong = [target for target, answer in step.after.items() if step.before.get(target) != answer]
-        while wrong and time.monotonic() < began + bound:
-            wrong = wrongly(caller, step, wrong)
-            time.sleep(LOOKS)
-        milliseconds = (time.monotonic() - began) * 1000
+        changed = [target for target, answer in step.after.items() if step.before.get(target) != answer]
+        wrong, milliseconds = wait_until_right(caller, step, changed, bound), (time.monotonic() - began) * 1000
+        if not wrong and wrongly(caller, step, list(step.after)):  # what was owed while something was broken, perhaps
+            wait_until_right(caller, step, list(step.after), bound)
+            milliseconds = (time.monotonic() - began) * 1000
         time.sleep(REST)
-        wrong = wrong or wrongly(caller, step, list(step.after))
+        wrong = wrongly(caller, step, list(step.after))
         if wrong:
             time.sleep(REST * 4)
             wrong = wrongly(caller, step, wrong)
@@ -380,6 +382,15 @@ def told(server: Server, since: int) -> list[str]:
     """The log, less the lines of calls."""
     lines = [line for line in server.lines[since:] if ' POST ' not in line and 'calls more in the last' not in line]
     return ['    | ' + line for line in lines[-30:]]
+
+
+def wait_until_right(caller: Caller, step: Step, targets: list[str], end: float) -> list[str]:
+    """Those that are not by then."""
+    wrong = targets
+    while wrong and time.monotonic() < end:
+        wrong = wrongly(caller, step, wrong)
+        time.sleep(LOOKS)
+    return wrong
 
 
 def wrongly(caller: Caller, step: Step, targets: list[str]) -> list[str]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from random import Random
 
 MODELS = ('user', 'order', 'item')
-FIXED = ('join', 'struct', 'decode', 'plugins', 'applied', 'settings', 'limit', 'page', 'mail', 'price', 'total', 'task',
-         'known', 'version')
+FIXED = (
+    'join', 'struct', 'decode', 'plugins', 'applied', 'settings', 'limit', 'page', 'mail', 'price', 'total', 'task',
+    'known', 'version')
 
 SQLALCHEMY_BASE = '''
 from sqlalchemy import create_engine
@@ -308,9 +309,7 @@ class Source:
         return files
 
     def _plugins(self) -> dict[str, str]:
-        return {f'plugins/{name}.py': (
-            f'from shop.registry import plugin\n\n\n@plugin({name!r})\ndef apply(number):\n    return number * {factor}\n')
-            for name, factor in self.plugins.items()}
+        return {f'plugins/{name}.py': _plugin(name, factor) for name, factor in self.plugins.items()}
 
     def _helpers(self) -> dict[str, str]:
         module, name = self.helper, self.function
@@ -319,7 +318,8 @@ class Source:
             f'from shop.lib import {module}\nfrom shop.config import settings\n\n\ndef read(request):\n'
             f'    return {{"value": {module}.{name}(settings()["limit"])}}\n')
         return {
-            'lib/__init__.py': '', f'lib/{module}.py': f'RATE = {self.rate}\n\n\ndef {name}(number):\n    return number * RATE\n',
+            'lib/__init__.py': '',
+            f'lib/{module}.py': f'RATE = {self.rate}\n\n\ndef {name}(number):\n    return number * RATE\n',
             'api/v0/price.py': uses, 'api/v0/total.py': total}
 
     def _others(self) -> dict[str, str]:
@@ -339,6 +339,12 @@ class Source:
 
 def _reads(value: int) -> str:
     return f'def read(request):\n    return {{"value": {value}}}\n'
+
+
+def _plugin(name: str, factor: int) -> str:
+    return (
+        f'from shop.registry import plugin\n\n\n@plugin({name!r})\n'
+        f'def apply(number):\n    return number * {factor}\n')
 
 
 def _of_model(model: str) -> str:
