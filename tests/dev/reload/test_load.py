@@ -126,7 +126,7 @@ def test_idle_tree(tmp_path):
         before = [cpu_of(pid) for pid in pids]
         time.sleep(IDLE)
         used = [(cpu_of(pid) - past) / IDLE for pid, past in zip(pids, before, strict=True)]
-    assert sum(used) < 0.01, used
+    assert sum(used) < 0.03, used
 
 
 def test_folders_passed_over(tmp_path):
