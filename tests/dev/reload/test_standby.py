@@ -133,18 +133,19 @@ def test_fails_only_when_imported_again(shop: Shop) -> None:
     assert shop.logged('Broken', since) == []
 
 
-def test_error_that_a_fresh_process_has_too(shop: Shop) -> None:
+def test_error_that_a_fresh_process_has_too(tmp_path: Path) -> None:
     """Told once, by one traceback; the next good save is live at once."""
-    shop.add('late', reads(1), 1)
-    pid, since = shop.answer('pid'), shop.fence()
-    shop.save(handler('late'), 'missing_name\n' + reads(2))
-    shop.server.wait_for_line(r'^NameError', since)
-    assert shop.answer('late') == 1
-    shop.save(handler('late'), reads(3))
-    shop.becomes('late', 3)
-    shop.settle()
-    assert len(shop.logged('^NameError', since)) == 1
-    assert shop.answer('pid') == pid, shop.told(0)
+    with shop_with(tmp_path, {}) as shop:
+        shop.add('late', reads(1), 1)
+        pid, since = shop.answer('pid'), shop.fence()
+        shop.save(handler('late'), 'missing_name\n' + reads(2))
+        shop.server.wait_for_line(r'^NameError', since)
+        assert shop.answer('late') == 1
+        shop.save(handler('late'), reads(3))
+        shop.becomes('late', 3)
+        shop.settle()
+        assert len(shop.logged('^NameError', since)) == 1
+        assert shop.answer('pid') == pid, shop.told(0)
 
 
 def test_port_that_the_process_before_holds(tmp_path: Path) -> None:
