@@ -21,6 +21,7 @@ from .place import Place
 STOP_TIMEOUT = 1.0  # seconds that the app before has to accept no more calls
 LONGEST_START = 60.0  # seconds that a fresh process may take
 ENDLESS = 3.0  # seconds of a fresh process's start, after which the next save has another one started in its place
+SLOWER = 3  # times as long as the longest start before: so long may one take all the same
 
 
 class Restarter:
@@ -39,6 +40,7 @@ class Restarter:
         self._due: Order | None = None  # waits for the restart before it
         self._debt: Debt | None = None
         self._candidate: App | None = None
+        self._patience = ENDLESS
         self._missed: set[str] = set()  # paths saved since the candidate began
         self._wanted: list[dict[str, Any]] = []  # restarts that it asked for itself
         self._said = ''  # of debts
@@ -57,6 +59,10 @@ class Restarter:
         """A fresh app that is starting may have read what was there before. To be called with the place's lock."""
         if self._candidate:
             self._missed.update(paths)
+
+    def note_start(self, app: App) -> None:
+        """It is ready: others of this product, on this machine, are not endless for taking as long."""
+        self._patience = min(max(self._patience, SLOWER * (monotonic() - app.begun)), LONGEST_START)
 
     def pay(self) -> None:
         """Something was reloaded: try again what is owed, unless all that was in the way is broken still."""
@@ -96,13 +102,15 @@ class Restarter:
             self._missed.clear()
             self._wanted = []
             app = self._candidate = self._apps.fresh({**self._state.learned, **order.learned})
-        _after(ENDLESS, self.give_up_endless)
+        _after(self._patience, self.give_up_endless)
         _after(LONGEST_START, lambda: self._give_up(app))
         return app
 
     def _outcome(self, app: App) -> dict[str, Any] | None:
         """What an app said last that is ready, or even serves by now. None if it died before that."""
         message = self._ready(app)
+        if message is not None:
+            self.note_start(app)
         while message is not None and not self._in_the_way(message) and not self._hand_over(app, message):
             message = self._catch_up(app)
         if self._place.app is not app:
@@ -198,7 +206,7 @@ class Restarter:
     def give_up_endless(self) -> None:
         """A fresh process that does not get ready gives way to one that begins with what was saved since."""
         candidate = self._candidate
-        if candidate and self._missed and monotonic() - candidate.begun > ENDLESS and not self._due:
+        if candidate and self._missed and monotonic() - candidate.begun > self._patience and not self._due:
             order = Order('its imports did not end before the next save', is_quiet=True)
             self.restart(order.along_with(self._order))
             threading.Thread(target=self._give_up, args=(candidate,), name='give up', daemon=True).start()

@@ -125,6 +125,7 @@ class Supervisor:
             self.on_reload()
             self._restarter.pay()
         else:
+            self._restarter.note_start(self._place.app)
             self._apps.prepare(lambda: self.state.packages)
         self._place.app.channel.send(serve=1)
 

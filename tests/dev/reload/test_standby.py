@@ -142,18 +142,19 @@ def test_fails_only_when_imported_again(shop: Shop) -> None:
     assert shop.logged('Broken', since) == []
 
 
-def test_error_that_a_fresh_process_has_too(shop: Shop) -> None:
+def test_error_that_a_fresh_process_has_too(tmp_path: Path) -> None:
     """Told once, by one traceback; the next good save is live at once."""
-    shop.add('late', reads(1), 1)
-    pid, since = shop.answer('pid'), shop.fence()
-    shop.save(handler('late'), 'missing_name\n' + reads(2))
-    shop.server.wait_for_line(r'^NameError', since)
-    assert shop.answer('late') == 1
-    shop.save(handler('late'), reads(3))
-    shop.becomes('late', 3)
-    shop.settle()
-    assert len(shop.logged('^NameError', since)) == 1
-    assert shop.answer('pid') == pid, shop.told(0)
+    with shop_with(tmp_path, {}) as shop:
+        shop.add('late', reads(1), 1)
+        pid, since = shop.answer('pid'), shop.fence()
+        shop.save(handler('late'), 'missing_name\n' + reads(2))
+        shop.server.wait_for_line(r'^NameError', since)
+        assert shop.answer('late') == 1
+        shop.save(handler('late'), reads(3))
+        shop.becomes('late', 3)
+        shop.settle()
+        assert len(shop.logged('^NameError', since)) == 1
+        assert shop.answer('pid') == pid, shop.told(0)
 
 
 def test_port_that_the_process_before_holds(tmp_path: Path) -> None:
@@ -243,3 +244,18 @@ def test_what_a_library_does_when_it_is_imported(tmp_path: Path) -> None:
             shop.add('one', reads(value, 'import starter'), value)
         shop.settle()
         assert shop.answer('pid') == pid and shop.logged('Restart', 0) == []
+
+
+def test_slow_start_is_not_taken_for_endless(tmp_path: Path) -> None:
+    """A product that takes long to import, or a busy machine: the save of another file meanwhile stops no restart."""
+    files = {'slow.py': 'from time import sleep\n\nsleep(4)\n', handler('env'): f'import shop.slow\n{ENV}'}
+    with shop_with(tmp_path, files) as shop:
+        shop.becomes('env', '1')
+        wait_for(lambda: has_standby(shop), 'the standby')
+        since = len(shop.server.lines)
+        shop.save(handler('env'), files[handler('env')].replace('"1"', '"2"'))
+        shop.add('other', reads(2), 2)
+        shop.becomes('env', '2')
+        shop.server.wait_for_line('^Restarted in', since)
+        assert shop.logged('did not end before the next save', since) == [], shop.told(since)
+        assert shop.answer('other') == 2
