@@ -50,8 +50,10 @@ def test(
     status, text = response.status_code, response.text
     print(f'{method} {url}{sent} --> {status} {text}')
     actual = _content(response)
-    assert status == status_code, f'status {status}, expected {status_code}; answer: {text}'
-    assert is_as_expected(actual, response_json), _difference(actual, filled(actual, response_json))
+    if status != status_code:
+        raise AssertionError(f'status {status}, expected {status_code}; answer: {text}')
+    if not is_as_expected(actual, response_json):
+        raise AssertionError(_difference(actual, filled(actual, response_json)))
     return _with_attributes(response, actual)
 
 

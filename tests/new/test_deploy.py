@@ -425,7 +425,7 @@ def test_interrupted_leaves_nothing(shop):
 
 def left_behind(site):
     """By deploys that are over: files, releases that are not whole, servers on trial."""
-    return site.machine.shell(f'''find /run /tmp -maxdepth 1 -name 'deploy-{site.name}*' ! -name '*.lock'
+    return site.machine.shell(f'''find /run /tmp -maxdepth 1 -name 'deploy-{site.name}*' ! -name '*.lock' 2>/dev/null
         for release in /srv/{site.name}/releases/*; do [ -e "$release/.digest" ] || echo "$release"; done
         pgrep --list-full --full '{site.name}[ ]unix:' || true''')
 

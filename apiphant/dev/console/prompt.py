@@ -136,9 +136,37 @@ class Reader:
 
     def read(self, default: str = '') -> str:
         """Raises EOFError, KeyboardInterrupt, SystemExit."""
-        with self._screen.prompting() as attach, _leaving_by_signal(self._session):
-            return self._session.prompt(
-                default=default, pre_run=attach, handle_sigint=False, set_exception_handler=False)
+        leaving = Leaving(self._session)
+        with self._screen.prompting() as attach, handled(leaving.begin, signal.SIGTERM, signal.SIGHUP):
+            try:
+                return self._session.prompt(
+                    default=default, pre_run=attach, handle_sigint=False, set_exception_handler=False)
+            finally:
+                leaving.end()
+
+
+class Leaving:
+    """SIGTERM and SIGHUP end the prompt from inside its loop, so that it puts the terminal back."""
+
+    def __init__(self, prompt: PromptSession[str]) -> None:
+        self._app = prompt.app
+        self._error: SystemExit | None = None
+
+    def begin(self, number: int, frame: FrameType | None) -> None:
+        """The handler of the signals."""
+        self._error = SystemExit(128 + number)
+        if not (self._app.is_running and self._app.loop):
+            raise self._error
+        self._app.loop.call_soon_threadsafe(self._exit, self._error)
+
+    def _exit(self, error: SystemExit) -> None:
+        if self._app.future and not self._app.future.done():  # else a key has just ended the line: see `end`
+            self._app.exit(exception=error)
+
+    def end(self) -> None:
+        """When the prompt has ended, for whatever reason. Raises SystemExit if it is time to leave."""
+        if self._error:
+            raise self._error
 
 
 class LineCompleter(Completer):
@@ -237,14 +265,3 @@ def _style() -> BaseStyle:
 def _drawn() -> dict[str, str]:
     """How what is typed is drawn; the prompt has to know how wide that is."""
     return {char: escapes.shown(char) for char in escapes.UNSAFE.findall(''.join(map(chr, DRAWN)))}
-
-
-def _leaving_by_signal(prompt: PromptSession[str]) -> AbstractContextManager[None]:
-    """SIGTERM and SIGHUP end the prompt from inside its loop, so that it puts the terminal back."""
-    def leave(number: int, frame: FrameType | None) -> None:
-        error = SystemExit(128 + number)
-        if prompt.app.is_running and prompt.app.loop:
-            prompt.app.loop.call_soon_threadsafe(lambda: prompt.app.exit(exception=error))
-        else:
-            raise error
-    return handled(leave, signal.SIGTERM, signal.SIGHUP)

@@ -1,6 +1,8 @@
 """What the terminal does while lines are typed and printed: who echoes, whose Ctrl-C it is, and who has it."""
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import termios
 import time
@@ -76,6 +78,18 @@ def test_interrupt_of_line_leaves_others_alone(start: Callable[..., Console]) ->
         time.sleep(REPEAT)
     assert call.result() == 200
     assert 'KeyboardInterrupt' not in console.text
+
+
+def test_end_just_after_an_interrupt(start: Callable[..., Console]) -> None:
+    """Whatever the prompt is about to do when SIGTERM comes."""
+    for number in range(6):
+        console = start()
+        for _ in range(3):
+            console.send('half a line')
+            console.send(CTRL_C)
+            time.sleep(number * REPEAT / 6)
+        os.kill(console.pid, signal.SIGTERM)
+        console.wait()
 
 
 def test_interrupt_held_in_calls(start: Callable[..., Console]) -> None:
