@@ -159,8 +159,8 @@ RETURNED = {
     'none': (200, {}), 'datetime': (200, {'a': '2026-01-02T03:04:05'}),
     'int key': (200, {'1': 2}), 'bytes key': (200, {'YQ==': 1}), 'large': (200, {'a': 'x' * 20_000_000}),
     **dict.fromkeys((
-        'nan', 'list', 'str', 'bytes', 'generator', 'set', 'surrogate', 'surrogate key', 'circular', 'none key', 'object',
-        'deep', 'generator inside', 'function', 'class'), (500, FIXED))}
+        'nan', 'list', 'str', 'bytes', 'generator', 'set', 'surrogate', 'surrogate key', 'circular', 'none key',
+        'object', 'deep', 'generator inside', 'function', 'class'), (500, FIXED))}
 
 
 @pytest.fixture(scope='module')
