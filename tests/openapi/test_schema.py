@@ -68,7 +68,7 @@ RULES = st.fixed_dictionaries({}, optional={
     'valid_type': st.sampled_from([int, float, str, bool, list, dict]),
     'min_length': st.integers(0, 3), 'max_length': st.integers(0, 3),
     'min_value': st.integers(-2, 2), 'max_value': st.integers(-2, 2),
-    'one_of': st.lists(st.sampled_from(['a', 'ab', 1, 2]), max_size=3),
+    'one_of': st.lists(st.sampled_from(['a', 'ab', 1, 2]), min_size=1, max_size=3),
     'pattern': st.sampled_from(['[ab]+', 'a', '.*b']),
 })
 VALUES = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, -1.5]) | st.text('abc', max_size=4) | (

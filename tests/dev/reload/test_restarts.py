@@ -86,20 +86,20 @@ def test_env_unchanged(shop, place):
     assert shop.logged('Restarting', since) == []
 
 
-def test_restarts_one_after_the_other(shop, name):
+def test_restarts_one_after_the_other(tmp_path, name):
     """Each takes 0.3 s or longer, so that one is asked for before, while and after another is done."""
-    path = shop.folder / '.env'
-    shop.add(name, reads('ENV', 'from pathlib import Path', 'ENV = (Path(__file__).parents[2] / ".env").read_text()'),
-             path.read_text())
-    with Poller(shop.server, '/api/v0/pid/read', (200,)) as poller:
-        for number, pause in enumerate((0, 0.05, 0.15, 0.3, 0.6)):
-            time.sleep(pause)
-            path.write_text(f'A={name}{number}\n')
-        shop.becomes(name, f'A={name}4\n')
-        shop.wait_for(lambda: shop.answer('pid') in children(shop.server.process.pid), 'it to serve')
-        shop.wait_for(lambda: len(children(shop.server.process.pid)) == 2, 'one app process, and its standby')
-        poller.polls()
-    assert poller.failures == []
+    reading = reads('ENV', 'from pathlib import Path', 'ENV = (Path(__file__).parents[2] / ".env").read_text()')
+    with shop_with(tmp_path, {'.env': 'A=1\n', handler(name): reading}) as shop:
+        path = shop.folder / '.env'
+        with Poller(shop.server, '/api/v0/pid/read', (200,)) as poller:
+            for number, pause in enumerate((0, 0.05, 0.15, 0.3, 0.6)):
+                time.sleep(pause)
+                path.write_text(f'A={name}{number}\n')
+            shop.becomes(name, f'A={name}4\n')
+            shop.wait_for(lambda: shop.answer('pid') in children(shop.server.process.pid), 'it to serve')
+            shop.wait_for(lambda: len(children(shop.server.process.pid)) == 2, 'one app process, and its standby')
+            poller.polls()
+        assert poller.failures == []
 
 
 def test_request_under_way(shop, name):
