@@ -94,6 +94,9 @@ def test_meant_of_many_routes() -> None:
 
 
 def test_logged(served: Server) -> None:
+    """However many other calls there are."""
+    for _ in range(5):
+        served.post('/api/v0/echo/read', {})
     assert served.post('/api/v0/ecko/read', {}) == (404, {'error': '404 Not Found'})
     served.wait_for_line(r'POST /api/v0/ecko/read 404 .* perhaps /api/v0/echo/read')
     assert served.post('/api/v0/echo/read', {}, 'PUT') == (501, {'error': '501 Not Implemented'})
