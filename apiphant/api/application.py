@@ -5,21 +5,18 @@ A raw call is one unit of work, supervised in `answer_raw` as others are in `ans
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from ..validation import ApiError, BadRequest, status_line
 from .actions import Action, Routes
 from .answer import MAX_BODY, answer, encode, error_content, failed, headers_of, parse, say_failed
 from .call import NOBODY, Call, Host, runs_calls, with_given
-from .environ import Environ, EnvironHost, path_of
-from .headers import Headers, Pairs
+from .environ import Environ, EnvironHost, StartResponse, path_of
+from .headers import Pairs
 from .origin import PROGRAM, Origins, Page
 from .public import METHODS, Public
 from .run import answer_of, run
-
-StartResponse = Callable[..., Any]
-
 
 
 class ClientLeft(Exception):
@@ -49,9 +46,12 @@ class Application:
         if action is not None and action.is_raw:
             return answer_raw(action, path, environ, start_response, host)
         call = Call(host) if action is not None and action.needs_call else None
-        page = _page(self.origins, environ, host) if 'HTTP_ORIGIN' in environ else PROGRAM
+        page = self._page(environ, host) if 'HTTP_ORIGIN' in environ else PROGRAM
         status, content = _answer(action, path, environ, page, host, call)
         return _send(path, environ, start_response, status, content, call, page.headers)
+
+    def _page(self, environ: Environ, host: EnvironHost) -> Page:
+        return self.origins.page(environ['HTTP_ORIGIN'], environ.get('HTTP_HOST', ''), host)
 
     def file(self, method: str, path: bytes, host: Host) -> Action | None:
         """The raw action that sends the file at a path, without its escapes, where no other action is."""
@@ -65,13 +65,8 @@ def _answer(
     try:
         body = _read(environ) if method == 'POST' and action is not None else b''
     except ApiError as error:
-        return error.status, {'error': error.error}
+        return error.status, error_content(error)
     return answer(action, method, path, body, page, host, call)
-
-
-def _page(origins: Origins, environ: Environ, host: EnvironHost) -> Page:
-    asked = Headers(host.headers()) if host.method == 'OPTIONS' else None
-    return origins.page(environ['HTTP_ORIGIN'], environ.get('HTTP_HOST', ''), host.is_https, asked)
 
 
 @runs_calls

@@ -5,15 +5,14 @@ By RFC 9110: If-None-Match, If-Modified-Since, If-Range and one range. Raw handl
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from io import FileIO
-from typing import Any
 
 from ..validation import status_line
 from .call import Host
-from .environ import Environ
+from .environ import Environ, StartResponse
 from .media_types import media_type
 
 PACKED = {'br': b'.br', 'gzip': b'.gz'}  # codings, the smallest first, and the names of files that have them
@@ -22,7 +21,6 @@ RANGE = re.compile(r'bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*')
 TAG = re.compile(r'(?:W/)?("[^"]*")')
 NONE = re.compile(r'q=0(?:\.0*)?')
 
-StartResponse = Callable[..., Any]
 Pairs = list[tuple[str, str]]
 
 

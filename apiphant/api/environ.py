@@ -1,11 +1,13 @@
 """Who calls, as the environ of any WSGI server says it."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .headers import Pairs
 
 Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
 
 PREFIX = 'HTTP_'
 BARE = ('CONTENT_TYPE', 'CONTENT_LENGTH')

@@ -15,11 +15,13 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from time import monotonic
 
 from ..words import printable
+from .call import Caller
+from .headers import NAME, Headers
 
 PORTS = {'http': 80, 'https': 443}
 PLACE = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._~!$&'()*+;=%-]+)(?::([0-9]{0,5}))?")
 HOST = re.compile(r'[a-z0-9]([a-z0-9._-]*[a-z0-9])?')
-WANTED = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+(?:[ \t]*,[ \t]*[A-Za-z0-9!#$%&'*+.^_`|~-]+)*")
+WANTED = re.compile(rf'{NAME.pattern}(?:[ \t]*,[ \t]*{NAME.pattern})*')
 LONGEST_WANTED = 1024  # characters of header names that a page wants to send
 SHOWN = 80  # characters of a header in a log line
 QUIET = 60.0  # seconds between two lines about the same
@@ -74,15 +76,16 @@ class Origins:
     def _is_known(self, name: str) -> bool:
         return _is_address(name) or name in (self._hosts or ())
 
-    def page(self, origin: str, host: str, is_https: bool, asked: Mapping[str, str] | None = None) -> Page:
-        """Of a call with an Origin; `asked` are its headers if its method is OPTIONS."""
-        why = foreign(origin, host, is_https)
+    def page(self, origin: str, host: str, caller: Caller) -> Page:
+        """Of a call with an Origin."""
+        why = foreign(origin, host, caller.is_https)
         if not why:
             return PROGRAM
         if not self._allows(origin.lower()):
             return Page(why)
         headers = self._headers(origin.lower())
-        if asked is None or 'access-control-request-method' not in asked:
+        asked = Headers(caller.headers()) if caller.method == 'OPTIONS' else {}
+        if 'access-control-request-method' not in asked:
             return Page(headers=headers)
         return Page(headers=headers + _preflight(asked), is_preflight=True)
 

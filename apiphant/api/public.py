@@ -20,8 +20,8 @@ from urllib.parse import quote
 from ..validation import ApiError, status_line
 from .actions import Action
 from .call import Host
-from .download import PACKED, Download, File, StartResponse
-from .environ import Environ, path_of
+from .download import PACKED, Download, File
+from .environ import Environ, StartResponse, path_of
 
 METHODS = ('GET', 'HEAD')
 MAX_AGE = 60  # seconds, in production

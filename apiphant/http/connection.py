@@ -21,7 +21,6 @@ from ..api.answer import encode, headers_of, reply
 from ..api.application import ClientLeft
 from ..api.call import Call, with_given
 from ..api.environ import Environ
-from ..api.headers import Headers as RequestHeaders
 from ..api.origin import PROGRAM, Page, say_refused
 from ..validation import status_line
 from .caller import HttpCaller
@@ -332,10 +331,8 @@ class Connection:
         return self._site.app.origins.why_not_host(message.host.decode('latin-1'))
 
     def _page(self, message: Message, origin: bytes) -> Page:
-        caller = self.caller()
-        asked = RequestHeaders(caller.headers()) if message.method == 'OPTIONS' else None
         host = message.host.decode('latin-1')
-        return self._site.app.origins.page(origin.decode('latin-1'), host, caller.is_https, asked)
+        return self._site.app.origins.page(origin.decode('latin-1'), host, self.caller())
 
     # For calls
 

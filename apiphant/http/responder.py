@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..api.actions import Action
-from ..api.answer import INTERNAL_ERROR, WITHOUT_BODY, encode, headers_of
+from ..api.answer import INTERNAL_ERROR, WITHOUT_BODY, encode, error_content, headers_of
 from ..api.application import ClientLeft, answer_raw
 from ..api.call import runs_calls
 from ..api.download import Shrank
+from ..api.headers import NAME, VALUE
 from ..validation import ApiError, status_line
 from .call import Call, Client, environ_of
 from .heads import CHUNKED, connection_of, head, length_for
@@ -20,8 +21,6 @@ HOP_BY_HOP = frozenset((
     'connection', 'keep-alive', 'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding',
     'upgrade'))
 STATUS = re.compile(r'[2-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?')
-TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-VALUE = re.compile(r'[\t\x20-\x7e\x80-\xff]*')
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ class Responder:
         if not STATUS.fullmatch(status):
             raise ValueError(f'{status!r} is no status: it should be like 200 OK')
         for name, value in headers:
-            if not TOKEN.fullmatch(name) or not VALUE.fullmatch(value):
+            if not NAME.fullmatch(name) or not VALUE.fullmatch(value):
                 raise ValueError(f'{name!r}: {value!r} cannot be a header')
         lengths = [value for name, value in headers if name.lower() == 'content-length']
         if len(lengths) > 1 or not all(value.isascii() and value.isdecimal() for value in lengths):
@@ -164,7 +163,7 @@ class Responder:
         if self._message.is_answered:
             self._fail()
         else:
-            self._answer(error.status, {'error': error.error})
+            self._answer(error.status, error_content(error))
 
     def _fail(self) -> None:
         """While the body was made. Once the head is sent, an end before the body's is the only way to say so."""
