@@ -4,14 +4,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kit.running import DEADLINE, Server, dev, production, run_cli, wait_for, write_tree
+from tests.kit.running import DEADLINE, SERVERS, Server, dev, production, run_cli, wait_for, write_tree
 from tests.kit.shop import reads, shop_with
 
 FAILED = {'error': '500 Internal Server Error'}
@@ -69,15 +68,6 @@ def read(request):
 HEAD = 'from apiphant.validation import ApiError\nfrom shop.held import held\n\n\ndef around(call, proceed):\n    '
 
 
-@contextmanager
-def under_pywsgi(product: Path) -> Iterator[Server]:
-    with Server('-m', 'tests.kit.programs.pywsgi', str(product)) as server:
-        yield server
-
-
-START = {'dev': dev, 'production': production, 'pywsgi': under_pywsgi}
-
-
 @pytest.fixture(scope='module')
 def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = {
@@ -96,9 +86,9 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tree(folder, {f'shop/{name}': text for name, text in files.items()}) / 'shop'
 
 
-@pytest.fixture(scope='module', params=START)
+@pytest.fixture(scope='module', params=SERVERS)
 def server(request: pytest.FixtureRequest, product: Path) -> Iterator[Server]:
-    with START[request.param](product) as running:
+    with SERVERS[request.param](product) as running:
         yield running
 
 

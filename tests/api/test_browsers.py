@@ -4,14 +4,24 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kit.running import DEADLINE, Program, Server, clean_environment, dev, production, run_cli, write_tree
+from tests.kit.running import (
+    DEADLINE,
+    SERVERS,
+    Program,
+    Server,
+    clean_environment,
+    dev,
+    production,
+    pywsgi,
+    run_cli,
+    write_tree,
+)
 from tests.kit.wire import Wire
 
 PAGE = 'https://app.example.com'
@@ -45,14 +55,11 @@ def around(call, proceed):
 '''
 
 
-@contextmanager
-def under_pywsgi(product: Path, *words: str) -> Iterator[Server]:
-    variables = clean_environment(APIPHANT_ALLOW_ORIGIN=words[1]) if words else clean_environment()
-    with Server('-m', 'tests.kit.programs.pywsgi', str(product), env=variables) as server:
-        yield server
+def under_pywsgi(product: Path, *words: str) -> Server:
+    return pywsgi(product, env=clean_environment(APIPHANT_ALLOW_ORIGIN=words[1]) if words else clean_environment())
 
 
-START = {'dev': dev, 'production': production, 'pywsgi': under_pywsgi}
+START = {**SERVERS, 'pywsgi': under_pywsgi}
 
 
 @pytest.fixture(scope='module')

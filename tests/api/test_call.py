@@ -3,14 +3,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kit.running import DEADLINE, Server, dev, production, write_tree
+from tests.kit.running import DEADLINE, SERVERS, Server, production, write_tree
 
 FAILED = {'error': '500 Internal Server Error'}
 WHO = '''
@@ -148,15 +147,6 @@ delete = dict
 '''
 
 
-@contextmanager
-def under_pywsgi(product: Path) -> Iterator[Server]:
-    with Server('-m', 'tests.kit.programs.pywsgi', str(product)) as server:
-        yield server
-
-
-START = {'dev': dev, 'production': production, 'pywsgi': under_pywsgi}
-
-
 @pytest.fixture(scope='module')
 def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
     targets = {'who': WHO, 'answer': ANSWER, 'deep': DEEP, 'counts': COUNTS, 'narrow': NARROW}
@@ -164,9 +154,9 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tree(folder, {f'shop/api/v0/{name}.py': text for name, text in targets.items()}) / 'shop'
 
 
-@pytest.fixture(scope='module', params=START)
+@pytest.fixture(scope='module', params=SERVERS)
 def server(request: pytest.FixtureRequest, product: Path) -> Iterator[Server]:
-    with START[request.param](product) as running:
+    with SERVERS[request.param](product) as running:
         yield running
 
 

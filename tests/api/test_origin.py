@@ -6,14 +6,13 @@ import json
 import ssl
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from apiphant.api.origin import MOST, foreign
 from tests.kit.processes import Serving
-from tests.kit.running import DEADLINE, Server, dev, production, write_tree
+from tests.kit.running import DEADLINE, SERVERS, Server, dev, production, write_tree
 from tests.kit.wire import Wire
 
 FORBIDDEN = {'error': '403 Forbidden'}
@@ -83,20 +82,14 @@ def test_foreign(origin: str, host: str, is_https: bool) -> None:
     assert 0 < len(why) < 300
 
 
-@contextmanager
-def under_pywsgi(product: Path) -> Iterator[Server]:
-    with Server('-m', 'tests.kit.programs.pywsgi', str(product)) as server:
-        yield server
-
-
 @pytest.fixture(scope='module')
 def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tree(tmp_path_factory.mktemp('origin'), {'shop/api/v0/counter.py': COUNTER}) / 'shop'
 
 
-@pytest.fixture(scope='module', params=[dev, production, under_pywsgi], ids=['dev', 'production', 'pywsgi'])
+@pytest.fixture(scope='module', params=SERVERS)
 def server(request: pytest.FixtureRequest, product: Path) -> Iterator[Server]:
-    with request.param(product) as running:
+    with SERVERS[request.param](product) as running:
         yield running
 
 

@@ -159,6 +159,14 @@ def production(product: Path, *words: str, **options: Any) -> Iterator[Server]:
         yield server
 
 
+def pywsgi(product: Path, **options: Any) -> Server:
+    """The product under gevent's own WSGI server, by application()."""
+    return Server('-m', 'tests.kit.programs.pywsgi', str(product), **options)
+
+
+SERVERS = {'dev': dev, 'production': production, 'pywsgi': pywsgi}
+
+
 def make_certificate(folder: Path) -> Path:
     """For 127.0.0.1, with its key."""
     certificate = folder / 'both.pem'

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from apiphant import server
-from tests.kit.running import SAMPLE, Server, production, run_cli, wait_for, write_tree
+from tests.kit.running import SAMPLE, Server, production, pywsgi, run_cli, wait_for, write_tree
 from tests.kit.wire import Wire
 
 RAW = '''
@@ -105,7 +105,7 @@ def under(name, product):
     if name == 'apiphant':
         return production(product)
     if name == 'pywsgi':
-        return Server('-m', 'tests.kit.programs.pywsgi', str(product))
+        return pywsgi(product)
     return Gunicorn(
         '-m', 'gunicorn', '-k', 'gevent', '-b', '127.0.0.1:0', '--no-control-socket',
         f'apiphant.server:application({str(product)!r})')
