@@ -11,11 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from stat import S_ISDIR
 
-RACY = 0.05  # seconds: a file changed this lately may change again and keep its time stamps
-IGNORED = frozenset(('__pycache__', 'node_modules'))
-ENVIRONMENT = 'pyvenv.cfg'
+from ..product_files import ENVIRONMENT, RACY, Stamp, is_ignored, is_module, stamp_of
 
-Stamp = tuple[int, ...]
 GONE: Stamp = ()
 UNKNOWN: Stamp = (0,)  # what it is, the next look tells
 
@@ -63,7 +60,7 @@ class Tree:
         for path in paths:
             try:
                 status = os.stat(path)
-                stamp: Stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+                stamp = stamp_of(status)
             except (OSError, ValueError):  # a path that no file can have is one
                 stamp = GONE
             if stamp != files.get(path, UNKNOWN):
@@ -155,16 +152,6 @@ class Tree:
         return frozenset(names)
 
 
-def is_module(path: str) -> bool:
-    """By its name, a file that Python can import."""
-    return path.endswith('.py') and '.' not in os.path.basename(path)[:-3]
-
-
-def is_ignored(name: str) -> bool:
-    """A folder that holds no code of the product."""
-    return name.startswith('.') or name in IGNORED
-
-
 def _folder_stamp(path: str) -> Stamp:
     try:
         status = os.stat(path)
@@ -177,10 +164,9 @@ def _folder_stamp(path: str) -> Stamp:
 
 def _file_stamp(path: str) -> Stamp:
     try:
-        status = os.stat(path)
+        return stamp_of(os.stat(path))
     except (OSError, ValueError):
         return GONE
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 def _is_racy(status: os.stat_result) -> bool:

@@ -16,10 +16,11 @@ from time import monotonic
 from typing import Protocol
 
 from ...words import reason
+from ..product_files import ENVIRONMENT, is_ignored, is_module
 from .burst import Burst
 from .inotify import Event, Inotify
 from .sweep import Sweep
-from .tree import ENVIRONMENT, Tree, is_ignored, is_module
+from .tree import Tree
 
 SWEEP = 1.0  # seconds
 POLLED = 0.02  # seconds between two looks at everything while something changes, where there are no events

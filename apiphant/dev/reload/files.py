@@ -12,18 +12,17 @@ from fcntl import F_RDLCK, F_SETLEASE, F_SETSIG, F_UNLCK, fcntl
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
+from ..product_files import ENVIRONMENT, IGNORED, RACY, Stamp, is_ignored, is_module, stamp_of
 from .turns import Turns
 
-RACY = 0.05  # seconds: a file changed this lately may change again and keep its time stamps
 LARGE = 8 * 1024 * 1024  # bytes, above which a file is not read to see whether it changed
-SKIPPED = frozenset(('__pycache__', 'node_modules'))
 
 
 @dataclass(frozen=True, slots=True)
 class File:
     """`stamp` is what stat says of it, () when that cannot be relied on; `digest` is of its bytes, '' for a folder."""
     path: str
-    stamp: tuple[int, ...]
+    stamp: Stamp
     digest: str
 
     @property
@@ -134,17 +133,17 @@ class Listing:
         """What it is now."""
         before = self.files.pop(name, None)
         self.folders.pop(name, None)
-        if name == 'pyvenv.cfg':
+        if name == ENVIRONMENT:
             self.is_environment = os.path.isfile(path)
-        elif _is_module(name):
+        elif is_module(name):
             self._add_file(name, path, before)
         elif _may_be_package(name) and os.path.isdir(path):
             self.folders[name] = None
 
     def _add(self, entry: os.DirEntry[str], known: Mapping[str, File]) -> None:
-        if entry.name == 'pyvenv.cfg':
+        if entry.name == ENVIRONMENT:
             self.is_environment = True
-        elif _is_module(entry.name):
+        elif is_module(entry.name):
             self._add_file(entry.name, entry.path, known.get(entry.path))
         elif _may_be_package(entry.name) and entry.is_dir():
             self.folders[entry.name] = None
@@ -155,12 +154,8 @@ class Listing:
             self.files[name] = file
 
 
-def _is_module(name: str) -> bool:
-    return name.endswith('.py') and '.' not in name[:-3]
-
-
 def _may_be_package(name: str) -> bool:
-    return '.' not in name and name not in SKIPPED
+    return '.' not in name and name not in IGNORED
 
 
 def _is_hidden(folder: str, names: Collection[str]) -> bool:
@@ -200,15 +195,11 @@ def is_being_written(path: str) -> bool:
     return False
 
 
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
-
-
 def look_at(path: str, previous: File | None = None, status: os.stat_result | None = None) -> File:
     """Any file as it is now, a folder by the names in it; with no digest if it is not there."""
     try:
         status = status or os.stat(path)
-        stamp = _stamp(status)
+        stamp = stamp_of(status)
         if previous and previous.path == path and previous.stamp == stamp:
             return previous
         digest = digest_of(_names(path) if S_ISDIR(status.st_mode) else _bytes(path, status))
@@ -219,7 +210,7 @@ def look_at(path: str, previous: File | None = None, status: os.stat_result | No
 
 
 def _names(folder: str) -> bytes:
-    names = sorted(name for name in os.listdir(folder) if not name.startswith('.') and name not in SKIPPED)
+    names = sorted(name for name in os.listdir(folder) if not is_ignored(name))
     return os.fsencode('/'.join(names))
 
 
