@@ -24,7 +24,7 @@ def is_as_expected(actual: Any, expected: Any) -> bool:
 
 
 def _is_object_as_expected(actual: Mapping[str, Any], expected: Mapping[Any, Any]) -> bool:
-    named = {_key(key): value for key, value in expected.items() if key is not ...}
+    named = _named(expected)
     return (actual.keys() == named.keys() or (... in expected and actual.keys() >= named.keys())) and all(
         is_as_expected(actual[key], value) for key, value in named.items())
 
@@ -56,7 +56,7 @@ def filled(actual: Any, expected: Any) -> Any:
 
 
 def _filled_object(actual: Mapping[str, Any], expected: Mapping[Any, Any]) -> dict[str, Any]:
-    named = {_key(key): value for key, value in expected.items() if key is not ...}
+    named = _named(expected)
     others = {key: value for key, value in actual.items() if ... in expected and key not in named}
     return others | {key: filled(actual[key], value) if key in actual else value for key, value in named.items()}
 
@@ -70,9 +70,10 @@ def lines(value: Any) -> list[str]:
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=_shown).splitlines()
 
 
-def _key(key: Any) -> str:
-    """As JSON has it."""
-    return key if isinstance(key, str) else json.dumps(key)
+def _named(expected: Mapping[Any, Any]) -> dict[str, Any]:
+    """Without the `...` that stands for further keys; keys as JSON has them."""
+    return {key if isinstance(key, str) else json.dumps(key): value
+            for key, value in expected.items() if key is not ...}
 
 
 def _shown(value: Any) -> str:

@@ -11,6 +11,7 @@ from types import FunctionType
 from ..modules import names_of
 from .actions import ACTIONS
 from .product import Product
+from .routing import VERSION
 
 NEAR = 0.74  # raed is that near to read
 OWN = ('__init__.py', 'background.py', 'background', 'test.py')
@@ -18,7 +19,7 @@ OWN = ('__init__.py', 'background.py', 'background', 'test.py')
 
 def same_versions(product: Product) -> list[list[Path]]:
     """Folders of versions that have one number."""
-    folders = sorted(path for path in product.api.glob('v*') if path.is_dir() and path.name[1:].isdecimal())
+    folders = sorted(filter(_is_version, product.api.iterdir()))
     folders.sort(key=_number)
     groups = [list(group) for _, group in groupby(folders, key=_number)]
     return [group for group in groups if len(group) > 1]
@@ -37,9 +38,11 @@ def out_of_versions(product: Product) -> Iterator[Path]:
 
 def _is_own(path: Path) -> bool:
     """It is known to be no target, or it is a version."""
-    name = path.name
-    is_version = path.is_dir() and name[:1] == 'v' and name[1:].isdecimal()
-    return is_version or name in OWN or name.startswith(('.', '_', 'test_'))
+    return _is_version(path) or path.name in OWN or path.name.startswith(('.', '_', 'test_'))
+
+
+def _is_version(path: Path) -> bool:
+    return path.is_dir() and VERSION.fullmatch(path.name) is not None
 
 
 def _sources(path: Path) -> Iterable[Path]:

@@ -41,9 +41,6 @@ def _of_call(arguments: tested.Arguments, version: str) -> Iterator[Example]:
     if not version or values.keys() < tested.WRITTEN or values.get('method', 'POST') != 'POST':
         return
     target, action, request, status, answer = (values[name] for name in tested.PARAMETERS[:5])
-    if isinstance(target, str) and isinstance(action, str) and isinstance(status, int) and _is_json(request, answer):
+    is_json = tested.is_json(request) and tested.is_json(answer)
+    if isinstance(target, str) and isinstance(action, str) and isinstance(status, int) and is_json:
         yield Example(f'/api/{version}/{target}/{action}', request, status, answer)
-
-
-def _is_json(*values: Any) -> bool:
-    return all(tested.is_same(value, value) for value in values)

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 
 from ..dev.source.field_call import Field
 from ..dev.source.names import UNREADABLE
+from ..dev.source.tested import is_json
 
 Schema = dict[str, Any]
 
@@ -86,7 +86,7 @@ def _of_properties(node: Node) -> Schema:
 
 def _of_field(one: Field, types: list[str], is_nullable: bool) -> Schema:
     schema = _of_types(types, is_nullable)
-    if one.values and all(map(_is_json, one.values)):
+    if one.values and all(map(is_json, one.values)):
         schema['enum'] = [*one.values, *([None] if is_nullable else [])]
     schema |= {**dict(_limits(one)), **dict(_lengths(one, types))}
     if one.pattern and not ONLY_PYTHON.search(one.pattern):
@@ -124,12 +124,4 @@ def _literal(text: str) -> Any:
         value = ast.literal_eval(text)
     except UNREADABLE:
         return None
-    return value if _is_json(value) else None
-
-
-def _is_json(value: Any) -> bool:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        return False
-    return True
+    return value if is_json(value) else None

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import requests
 
-from ..api.request import Request
+from ..api.request import Request, convert
 from ..expected import line
 
 TIMEOUT = 60.0  # seconds
@@ -83,8 +83,9 @@ def connect(port: int) -> Api:
 
 
 def _json(response: requests.Response) -> Any:
+    """With attributes at any depth; None for what is no JSON."""
     try:
         content = response.json()
     except requests.JSONDecodeError:
         return None
-    return Request({'': content})['']  # with attributes at any depth
+    return convert(content) if isinstance(content, (dict, list)) else content

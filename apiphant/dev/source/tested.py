@@ -79,6 +79,15 @@ def is_same(value: Any, other: Any) -> bool:
     return text is not None and text == _json(other)
 
 
+def is_json(value: Any) -> bool:
+    """NaN and Infinity are none."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _json(value: Any) -> str | None:
     try:
         return json.dumps(value, sort_keys=True)
