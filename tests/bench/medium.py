@@ -410,11 +410,15 @@ def add_plugin(source: Source, random: Random) -> str:
 
 
 def delete_plugin(source: Source, random: Random) -> str:
-    if not source.plugins:
+    return _delete('plugins', source.plugins, random)
+
+
+def _delete(folder: str, modules: dict[str, int], random: Random) -> str:
+    if not modules:
         return ''
-    name = random.choice(list(source.plugins))
-    del source.plugins[name]
-    return f'delete plugins/{name}.py'
+    name = random.choice(list(modules))
+    del modules[name]
+    return f'delete {folder}/{name}.py'
 
 
 def rename_plugin(source: Source, random: Random) -> str:
@@ -478,11 +482,7 @@ def add_target(source: Source, random: Random) -> str:
 
 
 def delete_target(source: Source, random: Random) -> str:
-    if not source.extra:
-        return ''
-    name = random.choice(list(source.extra))
-    del source.extra[name]
-    return f'delete api/v0/{name}.py'
+    return _delete('api/v0', source.extra, random)
 
 
 def edit_comment(source: Source, random: Random) -> str:
